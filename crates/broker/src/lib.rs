@@ -1,0 +1,1 @@
+//! Shards, routing, one handler per request, metadata and coordinator hosting.

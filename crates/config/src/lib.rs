@@ -1,0 +1,1 @@
+//! One table of settings: name, unit, default, bounds and documentation.

@@ -1,0 +1,1 @@
+//! Connection state machines: framing, answer slots, backpressure.

@@ -1,0 +1,1 @@
+//! The Kafka wire protocol: primitives, generated messages, versions and error codes.

@@ -1,0 +1,1 @@
+//! The commit log: journal, segments, manifests, indexes, recovery, retention.

@@ -1,0 +1,1 @@
+//! Fixtures, the model log and conformance suites for tests.
