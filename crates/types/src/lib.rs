@@ -101,7 +101,10 @@ impl Monotonic {
     /// The time `wait` later, at most [`Monotonic::NEVER`].
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// The time from `earlier` to this one; zero when `earlier` is the later one.

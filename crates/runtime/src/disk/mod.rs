@@ -1,0 +1,177 @@
+//! The disk seam: blocking traits with two implementations (the real disk, the simulated one),
+//! and the same operations as data, for shards that must not block.
+//!
+//! Paths are relative to the data directory and use `/`.
+
+mod aligned;
+mod op;
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+pub use aligned::AlignedBuffer;
+pub use op::{DiskCompletion, DiskOp, DiskOutcome, DiskToken};
+
+/// How to open a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpenMode {
+    /// An existing file, to read.
+    Read,
+    /// An existing file, to read and write through the page cache.
+    ReadWrite,
+    /// A new file (an error if it exists), to read and write through the page cache.
+    Create,
+    /// An existing file for durable aligned writes that bypass the page cache (O_DIRECT and RWF_DSYNC where the disk allows).
+    Direct,
+}
+
+/// An open file. Reads and writes name their position; there is no cursor.
+pub trait File: Send + Sync {
+    /// Reads up to `buffer.len()` bytes from `offset`; fewer only at the end of the file.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of `data` at `offset` through the page cache.
+    ///
+    /// # Errors
+    /// What the operating system reports; `StorageFull` on a full disk.
+    fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Writes a whole aligned buffer at an aligned `offset`; durable on return. For files opened with [`OpenMode::Direct`].
+    ///
+    /// # Errors
+    /// What the operating system reports. After an error the contents are unknown.
+    fn write_durable(&self, data: &AlignedBuffer, offset: u64) -> io::Result<()>;
+
+    /// Makes earlier writes and the length durable (`fdatasync`).
+    ///
+    /// # Errors
+    /// What the operating system reports. After an error nothing is known of unsynced writes; never retry.
+    fn sync(&self) -> io::Result<()>;
+
+    /// The length in bytes.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Cuts or extends (with zeros) to `size` bytes.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn set_size(&self, size: u64) -> io::Result<()>;
+
+    /// Reserves disk space for `offset..offset + len` without changing the length (`fallocate` with `KEEP_SIZE`).
+    /// A disk that cannot reserve returns `Ok`.
+    ///
+    /// # Errors
+    /// `StorageFull` when the space is not there.
+    fn reserve(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// The descriptor, where there is one; the simulated disk has none.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+}
+
+/// A shared open file. The last clone closes it.
+#[derive(Clone)]
+pub struct FileHandle(Arc<dyn File>);
+
+impl FileHandle {
+    /// Wraps an open file.
+    pub fn new(file: impl File + 'static) -> Self {
+        Self(Arc::new(file))
+    }
+
+    /// Whether both are the same open file.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::ops::Deref for FileHandle {
+    type Target = dyn File;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for FileHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileHandle({:p})", Arc::as_ptr(&self.0))
+    }
+}
+
+/// One entry of a directory.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct DirectoryEntry {
+    /// The entry's name, without its directory.
+    pub name: String,
+    /// Whether it is a directory itself.
+    pub is_directory: bool,
+}
+
+/// A data directory.
+pub trait Disk: Send + Sync {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// `NotFound`, `AlreadyExists` (for [`OpenMode::Create`]), `StorageFull` or what the operating system reports.
+    fn open(&self, path: &str, mode: OpenMode) -> io::Result<FileHandle>;
+
+    /// Creates a directory and its parents; no error if it exists.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn create_directory(&self, path: &str) -> io::Result<()>;
+
+    /// The entries of a directory, sorted by name; empty if the directory does not exist.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn list(&self, path: &str) -> io::Result<Vec<DirectoryEntry>>;
+
+    /// Renames a file, replacing the target atomically. Durable after [`Disk::sync_directory`] of both parents.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file; no error if it does not exist.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn remove(&self, path: &str) -> io::Result<()>;
+
+    /// Removes a directory that must be empty; no error if it does not exist.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn remove_directory(&self, path: &str) -> io::Result<()>;
+
+    /// Makes creations, renames and removals in a directory durable.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn sync_directory(&self, path: &str) -> io::Result<()>;
+
+    /// Makes everything written to the data directory's file system durable (`syncfs`).
+    ///
+    /// # Errors
+    /// What the operating system reports. Final, as [`File::sync`].
+    fn sync_all(&self) -> io::Result<()>;
+
+    /// Bytes that can still be written.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn free_bytes(&self) -> io::Result<u64>;
+
+    /// The alignment of durable writes in bytes, a power of two of at least 4096.
+    fn alignment(&self) -> usize;
+}
