@@ -21,6 +21,8 @@ pub struct ListenerId(pub u16);
 pub enum CloseReason {
     /// The peer closed its side or vanished.
     Peer,
+    /// Nothing was received and nothing was to be sent for `connections.max.idle.ms`.
+    Idle,
     /// An answer made no progress for `connection.stall.timeout.ms`.
     Stalled,
     /// The operating system reported an error.
@@ -44,6 +46,12 @@ pub enum Event<M> {
         connection: ConnectionId,
         /// Kept bytes and new ones, in order.
         bytes: BytesMut,
+    },
+    /// The output queue of a connection rose above `connection.output.bytes.max`; the pump reads no more of it.
+    /// Comes before anything else of this connection; `OutputDrained` follows.
+    OutputFull {
+        /// The connection.
+        connection: ConnectionId,
     },
     /// The output queue of a connection fell below half of `connection.output.bytes.max` after it had been above the whole.
     OutputDrained {
