@@ -1,3 +1,28 @@
 //! The project's own tasks: `cargo xtask <task>`.
+//!
+//! One file per task; this one only names them.
 
-fn main() {}
+mod codegen;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own tasks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+/// Every task there is. A new one gets a variant here, a file of its own, and a line in `main`.
+#[derive(Subcommand)]
+enum Task {
+    /// Writes the generated part of `crates/protocol` from its definitions.
+    Codegen(codegen::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Codegen(arguments) => codegen::run(arguments),
+    }
+}
