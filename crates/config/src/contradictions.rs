@@ -1,0 +1,144 @@
+//! Settings that are right each for itself and wrong together.
+
+use crate::broker_config::BrokerConfig;
+use crate::error::{ConfigError, ConfigErrors, Problem};
+use crate::listener;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// One filling journal file and one waiting for its checkpoint must fit side by side.
+const JOURNAL_FILES_MIN: u64 = 2;
+
+/// Looks for all contradictions.
+///
+/// # Errors
+/// One [`Problem::Contradiction`] for each.
+pub(crate) fn check(config: &BrokerConfig) -> Result<(), ConfigErrors> {
+    let mut found = Found {
+        config,
+        errors: Vec::new(),
+    };
+    check_node_id(&mut found);
+    check_listeners(&mut found);
+    check_advertised(&mut found);
+    check_numbers(&mut found);
+    if found.errors.is_empty() {
+        Ok(())
+    } else {
+        Err(ConfigErrors(found.errors))
+    }
+}
+
+struct Found<'a> {
+    config: &'a BrokerConfig,
+    errors: Vec<ConfigError>,
+}
+
+impl Found<'_> {
+    fn push(&mut self, name: &str, why: String, fix: &str) {
+        let place = self.config.statics.place(name);
+        self.errors.push(ConfigError::new(
+            name,
+            &place,
+            Problem::Contradiction { why, fix: fix.into() },
+        ));
+    }
+}
+
+fn check_node_id(found: &mut Found<'_>) {
+    let values = found.config.effective();
+    if values.given("node.id").is_none() {
+        return;
+    }
+    let (node, older) = (values.integer("node.id"), values.integer("broker.id"));
+    if older != Some(-1) && older != node {
+        found.push(
+            "broker.id",
+            "it is another name of `node.id`, which has another value.".into(),
+            "Remove `broker.id`.",
+        );
+    }
+}
+
+fn check_listeners(found: &mut Found<'_>) {
+    let map = found
+        .config
+        .effective()
+        .text("listener.security.protocol.map")
+        .unwrap_or_default();
+    let map = listener::protocol_map(&map).expect("the text was checked when it was given");
+    let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+    for listener in &found.config.listeners {
+        if !names.insert(&listener.name) {
+            let fix =
+                "Give each listener a name of its own, and map it to PLAINTEXT in `listener.security.protocol.map`.";
+            found.push(
+                "listeners",
+                format!("the name {} stands there twice.", listener.name),
+                fix,
+            );
+        }
+        if listener.port != 0 && !addresses.insert((&listener.host, listener.port)) {
+            found.push(
+                "listeners",
+                format!("two listeners share {listener}."),
+                "Give each listener a port of its own.",
+            );
+        }
+        match map.get(&listener.name).map(String::as_str) {
+            Some("PLAINTEXT") => {}
+            Some(protocol) => found.push(
+                "listeners",
+                format!("{} uses {protocol}, and only PLAINTEXT is served yet.", listener.name),
+                "Use PLAINTEXT on a network you trust.",
+            ),
+            None => found.push(
+                "listeners",
+                format!("{} has no protocol in `listener.security.protocol.map`.", listener.name),
+                "Map it to PLAINTEXT there, or remove the listener; a CONTROLLER listener is not needed.",
+            ),
+        }
+    }
+}
+
+fn check_advertised(found: &mut Found<'_>) {
+    for advertised in &found.config.advertised_listeners {
+        if !found
+            .config
+            .listeners
+            .iter()
+            .any(|listener| listener.name == advertised.name)
+        {
+            let why = format!("{} is not among `listeners`.", advertised.name);
+            found.push("advertised.listeners", why, "Add it to `listeners`, or remove it here.");
+        }
+        if advertised.is_wildcard() {
+            let why = format!("clients cannot connect to {advertised}, which stands for every interface.");
+            found.push(
+                "advertised.listeners",
+                why,
+                "Set `advertised.listeners` to an address that clients can reach.",
+            );
+        }
+    }
+}
+
+fn check_numbers(found: &mut Found<'_>) {
+    let config = found.config;
+    if config.group_session_timeout_ms_min > config.group_session_timeout_ms_max {
+        found.push(
+            "group.min.session.timeout.ms",
+            "it is above `group.max.session.timeout.ms`, so no member could join.".into(),
+            "Lower it, or raise the other.",
+        );
+    }
+    if config.journal_file_bytes > config.journal_bytes_max / JOURNAL_FILES_MIN {
+        found.push(
+            "journal.file.bytes",
+            format!("{JOURNAL_FILES_MIN} files of this size must fit into `journal.bytes.max`."),
+            "Lower it, or raise the other.",
+        );
+    }
+}

@@ -1,0 +1,221 @@
+//! What can be wrong with a configuration, said so that a person can mend it.
+//!
+//! Every message has three sentences: what, why, how to fix. [`ConfigErrors`] gathers all mistakes of all sources,
+//! because mending a file one start at a time is no way to treat anybody.
+
+use crate::setting::Scope;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Where a value came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// A line of the configuration file, counted from 1.
+    File {
+        /// The file's name as it was given.
+        file: String,
+        /// The line on which the property begins.
+        line: usize,
+    },
+    /// A variable of the environment, by its name.
+    Environment(String),
+    /// A flag on the command line, by the name of its setting.
+    Flag(String),
+    /// A request over the wire.
+    Request,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { file, line } => write!(f, "{file}:{line}: "),
+            Self::Environment(variable) => write!(f, "environment variable {variable}: "),
+            Self::Flag(name) => write!(f, "flag for `{name}`: "),
+            Self::Request => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with one setting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Problem {
+    /// No setting has this name.
+    Unknown {
+        /// The kind of resource, as a word.
+        resource: &'static str,
+        /// The closest name there is.
+        suggestion: Option<String>,
+    },
+    /// A Kafka name that means nothing here.
+    Meaningless {
+        /// Why, and what to do instead.
+        advice: &'static str,
+    },
+    /// The text is not of the setting's type.
+    Malformed {
+        /// What was given; `None` when it must not be shown.
+        value: Option<String>,
+        /// What was expected.
+        expected: String,
+    },
+    /// The value is of the right type but outside the bounds.
+    OutOfBounds {
+        /// What was given; `None` when it must not be shown.
+        value: Option<String>,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// The value is a valid one of Kafka's that cannot be honoured yet.
+    FixedForNow {
+        /// What was given.
+        value: String,
+        /// The only values taken.
+        allowed: String,
+        /// Completes "because ...".
+        reason: &'static str,
+    },
+    /// The setting cannot change in this way while the broker runs.
+    NotDynamic {
+        /// When it can change.
+        scope: Scope,
+    },
+    /// Two settings, each valid, exclude each other.
+    Contradiction {
+        /// Why they do, as a whole sentence.
+        why: String,
+        /// What to do, as a whole sentence.
+        fix: String,
+    },
+    /// One source gives the same name twice.
+    Duplicate {
+        /// The line of the first.
+        first_line: usize,
+    },
+    /// Values can be appended to and subtracted from lists only.
+    NotAList {
+        /// The setting's type, as a word.
+        kind: &'static str,
+    },
+    /// The line of the file cannot be read.
+    Syntax {
+        /// Why, as a whole sentence.
+        why: &'static str,
+    },
+}
+
+/// One mistake: where, in which setting, and what it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigError {
+    /// The name as it was given.
+    pub name: String,
+    /// Where it was given.
+    pub place: Place,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+impl ConfigError {
+    pub(crate) fn new(name: &str, place: &Place, problem: Problem) -> Self {
+        Self {
+            name: name.into(),
+            place: place.clone(),
+            problem,
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        self.place.fmt(f)?;
+        match &self.problem {
+            Problem::Unknown {
+                resource,
+                suggestion: Some(other),
+            } => write!(
+                f,
+                "`{name}` is unknown: there is no {resource} setting of this name. Did you mean `{other}`? Correct the name or remove it."
+            ),
+            Problem::Unknown {
+                resource,
+                suggestion: None,
+            } => {
+                write!(
+                    f,
+                    "`{name}` is unknown: there is no {resource} setting of this name. Remove it; docs/config.md lists all names."
+                )
+            }
+            Problem::Meaningless { advice } => write!(
+                f,
+                "`{name}` is a setting of Apache Kafka that means nothing here: {advice}"
+            ),
+            Problem::Malformed { value, expected } => {
+                write!(
+                    f,
+                    "`{name}`{} cannot be read: it is not {expected}. Give {expected}.",
+                    shown(value.as_deref())
+                )
+            }
+            Problem::OutOfBounds { value, allowed } => {
+                write!(
+                    f,
+                    "`{name}`{} is not allowed: it must be {allowed}. Give {allowed}.",
+                    shown(value.as_deref())
+                )
+            }
+            Problem::FixedForNow { value, allowed, reason } => write!(
+                f,
+                "`{name}`{} cannot be honoured yet, because {reason}. Remove it, or give {allowed}.",
+                shown(Some(value))
+            ),
+            Problem::NotDynamic {
+                scope: Scope::PerBroker,
+            } => write!(
+                f,
+                "`{name}` cannot be set for all brokers at once: it is a setting of one broker. Name the broker's id instead."
+            ),
+            Problem::NotDynamic { .. } => write!(
+                f,
+                "`{name}` cannot be changed while the broker runs: it is read once, at the start. Change it in the configuration file and restart."
+            ),
+            Problem::Contradiction { why, fix } => write!(f, "`{name}` contradicts another setting: {why} {fix}"),
+            Problem::Duplicate { first_line } => {
+                write!(
+                    f,
+                    "`{name}` is given twice: line {first_line} has it already, and only one of them could hold. Remove one of the two."
+                )
+            }
+            Problem::NotAList { kind } => write!(
+                f,
+                "`{name}` cannot be appended to or subtracted from: it is a {kind}, and only lists have members. Set the whole value instead."
+            ),
+            Problem::Syntax { why } => write!(f, "the line cannot be read: {why}"),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+fn shown(value: Option<&str>) -> String {
+    value.map_or_else(String::new, |value| alloc::format!(" = `{value}`"))
+}
+
+/// All mistakes of a configuration, in the order of the sources.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub struct ConfigErrors(
+    /// At least one.
+    pub Vec<ConfigError>,
+);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [only] => write!(f, "cannot use the configuration: {only}"),
+            several => {
+                write!(f, "cannot use the configuration, {} settings are wrong:", several.len())?;
+                several.iter().try_for_each(|error| write!(f, "\n  - {error}"))
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The syntax of Kafka's `.properties` files, as `java.util.Properties` reads them.
+//!
+//! Comments start with `#` or `!`; a line that ends in an odd number of backslashes goes on in the next one; the
+//! name ends at the first unescaped `=`, `:` or blank; `\t`, `\n`, `\r`, `\f` and `\uXXXX` are escapes.
+//! Different from Java: a name given twice is reported, since Java lets the last one win without a word.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::iter::Peekable;
+use core::str::Chars;
+
+/// One property of a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Property {
+    /// The name, unescaped.
+    pub name: String,
+    /// The value, unescaped, without the blanks before it.
+    pub value: String,
+    /// The line on which it begins, counted from 1.
+    pub line: usize,
+}
+
+/// A line that cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SyntaxError {
+    /// The line on which the property begins, counted from 1.
+    pub line: usize,
+    /// Why, as whole sentences.
+    pub why: &'static str,
+}
+
+const BAD_UNICODE: &str =
+    "`\\u` needs four hexadecimal digits of a character. Correct the escape, or write `\\\\u` for a backslash and a u.";
+
+/// Reads all properties of a file, in order, each property or mistake for itself.
+#[must_use]
+pub fn parse(text: &str) -> Vec<Result<Property, SyntaxError>> {
+    logical_lines(text)
+        .into_iter()
+        .map(|(line, content)| match split(&content) {
+            Some((name, value)) => Ok(Property { name, value, line }),
+            None => Err(SyntaxError { line, why: BAD_UNICODE }),
+        })
+        .collect()
+}
+
+/// Lines without comments and empty ones, continuation lines joined, each with the number of its first line.
+fn logical_lines(text: &str) -> Vec<(usize, String)> {
+    let mut lines = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (index, raw) in text.lines().enumerate() {
+        let raw = raw.trim_start_matches([' ', '\t', '\x0c']);
+        if open.is_none() && (raw.is_empty() || raw.starts_with(['#', '!'])) {
+            continue;
+        }
+        let (start, mut content) = open.take().unwrap_or((index + 1, String::new()));
+        let backslashes = raw.len() - raw.trim_end_matches('\\').len();
+        if backslashes % 2 == 1 {
+            content.push_str(&raw[..raw.len() - 1]);
+            open = Some((start, content));
+        } else {
+            content.push_str(raw);
+            lines.push((start, content));
+        }
+    }
+    lines.extend(open);
+    lines
+}
+
+/// The name and the value of a line; `None` when an escape is broken.
+fn split(line: &str) -> Option<(String, String)> {
+    let mut letters = line.chars().peekable();
+    let mut name = String::new();
+    while let Some(&letter) = letters.peek() {
+        if is_separator(letter) {
+            break;
+        }
+        name.push(unescape(&mut letters)?);
+    }
+    while letters.next_if(|c| is_blank(*c)).is_some() {}
+    if letters.next_if(|c| matches!(c, '=' | ':')).is_some() {
+        while letters.next_if(|c| is_blank(*c)).is_some() {}
+    }
+    let mut value = String::new();
+    while letters.peek().is_some() {
+        value.push(unescape(&mut letters)?);
+    }
+    Some((name, value))
+}
+
+fn is_blank(letter: char) -> bool {
+    matches!(letter, ' ' | '\t' | '\x0c')
+}
+
+fn is_separator(letter: char) -> bool {
+    matches!(letter, '=' | ':') || is_blank(letter)
+}
+
+/// Takes one letter, or one escape and the letter it stands for.
+fn unescape(letters: &mut Peekable<Chars<'_>>) -> Option<char> {
+    match letters.next()? {
+        '\\' => match letters.next() {
+            Some('t') => Some('\t'),
+            Some('n') => Some('\n'),
+            Some('r') => Some('\r'),
+            Some('f') => Some('\x0c'),
+            Some('u') => {
+                let mut code = 0;
+                for _ in 0..4 {
+                    code = code * 16 + letters.next()?.to_digit(16)?;
+                }
+                char::from_u32(code)
+            }
+            Some(other) => Some(other),
+            // A backslash at the very end of the file continues into nothing.
+            None => Some('\\'),
+        },
+        letter => Some(letter),
+    }
+}

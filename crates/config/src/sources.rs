@@ -1,0 +1,203 @@
+//! The layers a broker's configuration is made of: defaults < file < environment < flags.
+//!
+//! The caller reads the file and the environment; this module takes text and pairs. A stronger layer that names
+//! one synonym of a quantity replaces all of them: `--log.retention.hours` beats `log.retention.ms` of the file.
+
+use crate::error::{ConfigError, ConfigErrors, Place, Problem};
+use crate::meaningless;
+use crate::properties;
+use crate::setting::{Resource, Setting};
+use crate::settings;
+use crate::suggest;
+use crate::value;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// What every variable of ours begins with: `HALLOWS_LOG_SEGMENT_BYTES` is `log.segment.bytes`.
+pub const ENVIRONMENT_PREFIX: &str = "HALLOWS_";
+
+/// Variables with our prefix that are not settings; the programs read them.
+pub const ENVIRONMENT_RESERVED: &[&str] = &[
+    "HALLOWS_CONFIG",
+    "HALLOWS_LOG",
+    "HALLOWS_BOOTSTRAP_SERVER",
+    "HALLOWS_OUTPUT",
+];
+
+/// Everything a broker's configuration is read from, the weakest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sources {
+    /// The configuration file: its name for messages, and its text.
+    pub file: Option<(String, String)>,
+    /// The environment. Variables without [`ENVIRONMENT_PREFIX`] and [`ENVIRONMENT_RESERVED`] ones are passed over.
+    pub environment: Vec<(String, String)>,
+    /// Settings given as flags, by the setting's own name.
+    pub flags: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// Flags alone; how tests and embedders make a configuration.
+    pub fn from_flags<N: Into<String>, V: Into<String>>(flags: impl IntoIterator<Item = (N, V)>) -> Self {
+        let flags = flags
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        Self {
+            flags,
+            ..Self::default()
+        }
+    }
+}
+
+/// The values a broker was started with, by name, valid each for itself. Kept beside the typed fields, because
+/// DescribeConfigs tells a given value from a default one.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct StaticValues(pub(crate) BTreeMap<&'static str, (String, Place)>);
+
+impl StaticValues {
+    /// The text given for a setting, if one was.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|(text, _)| text.as_str())
+    }
+
+    /// Where the value of a setting was given; the command line when nowhere.
+    pub(crate) fn place(&self, name: &str) -> Place {
+        self.0
+            .get(name)
+            .map_or_else(|| Place::Flag(name.into()), |(_, place)| place.clone())
+    }
+}
+
+/// Reads all layers. Values are checked one by one, not yet against each other.
+///
+/// # Errors
+/// Every unknown, meaningless or malformed line of every layer.
+pub(crate) fn merge(sources: &Sources) -> Result<StaticValues, ConfigErrors> {
+    let mut errors = Vec::new();
+    let mut merged = BTreeMap::new();
+    for layer in [
+        read_file(sources, &mut errors),
+        read_environment(sources),
+        read_flags(sources),
+    ] {
+        let mut checked: Vec<(&'static Setting, String, Place)> = Vec::new();
+        for (name, text, place) in layer {
+            match check(Resource::Broker, &name, &text, &place) {
+                Ok(setting) => checked.push((setting, text, place)),
+                Err(error) => errors.push(error),
+            }
+        }
+        for (setting, _, _) in &checked {
+            for synonym in setting.synonyms {
+                merged.remove(synonym);
+            }
+        }
+        merged.extend(
+            checked
+                .into_iter()
+                .map(|(setting, text, place)| (setting.name, (String::from(text.trim()), place))),
+        );
+    }
+    if errors.is_empty() {
+        Ok(StaticValues(merged))
+    } else {
+        Err(ConfigErrors(errors))
+    }
+}
+
+/// Finds the setting and checks its value for itself.
+///
+/// # Errors
+/// [`Problem::Unknown`], [`Problem::Meaningless`], and those of [`value::parse`].
+pub(crate) fn check(
+    resource: Resource,
+    name: &str,
+    text: &str,
+    place: &Place,
+) -> Result<&'static Setting, ConfigError> {
+    let setting = find(resource, name, place)?;
+    value::parse(setting, text, place)?;
+    Ok(setting)
+}
+
+/// Finds the setting.
+///
+/// # Errors
+/// [`Problem::Unknown`] with a guess, or [`Problem::Meaningless`].
+pub(crate) fn find(resource: Resource, name: &str, place: &Place) -> Result<&'static Setting, ConfigError> {
+    settings::find(resource, name).ok_or_else(|| {
+        let problem = match meaningless::advice(resource, name) {
+            Some(advice) => Problem::Meaningless { advice },
+            None => Problem::Unknown {
+                resource: resource.word(),
+                suggestion: suggest::closest(resource, name),
+            },
+        };
+        ConfigError::new(name, place, problem)
+    })
+}
+
+type Layer = Vec<(String, String, Place)>;
+
+fn read_file(sources: &Sources, errors: &mut Vec<ConfigError>) -> Layer {
+    let Some((file, text)) = &sources.file else {
+        return Layer::new();
+    };
+    let place = |line| Place::File {
+        file: file.clone(),
+        line,
+    };
+    let mut first_lines: BTreeMap<String, usize> = BTreeMap::new();
+    let mut layer = Layer::new();
+    for property in properties::parse(text) {
+        match property {
+            Err(error) => errors.push(ConfigError::new(
+                "",
+                &place(error.line),
+                Problem::Syntax { why: error.why },
+            )),
+            Ok(property) => match first_lines.get(&property.name) {
+                Some(&first_line) => {
+                    errors.push(ConfigError::new(
+                        &property.name,
+                        &place(property.line),
+                        Problem::Duplicate { first_line },
+                    ));
+                }
+                None => {
+                    first_lines.insert(property.name.clone(), property.line);
+                    layer.push((property.name, property.value, place(property.line)));
+                }
+            },
+        }
+    }
+    layer
+}
+
+fn read_environment(sources: &Sources) -> Layer {
+    let mut layer: Layer = sources
+        .environment
+        .iter()
+        .filter(|(variable, _)| !ENVIRONMENT_RESERVED.contains(&variable.as_str()))
+        .filter_map(|(variable, text)| {
+            let name = variable
+                .strip_prefix(ENVIRONMENT_PREFIX)?
+                .to_ascii_lowercase()
+                .replace('_', ".");
+            Some((name, text.clone(), Place::Environment(variable.clone())))
+        })
+        .collect();
+    // The environment has no order of its own; messages should have one.
+    layer.sort_by(|left, right| left.0.cmp(&right.0));
+    layer
+}
+
+fn read_flags(sources: &Sources) -> Layer {
+    sources
+        .flags
+        .iter()
+        .map(|(name, text)| (name.clone(), text.clone(), Place::Flag(name.clone())))
+        .collect()
+}
