@@ -44,13 +44,14 @@ enum Step {
 
 /// Runs the task.
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
-    let protocol = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/protocol");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let protocol = root.join("crates/protocol");
     let definitions = protocol.join("definitions");
     if let Some(Step::Import { older, newer }) = arguments.step {
         let files = import::import(&older, &newer)?;
         return replace(&definitions, files, "txt");
     }
-    let files = formatted(generate(&definitions)?)?;
+    let files = formatted(generate(&definitions)?, &root)?;
     let folder = protocol.join("src/generated");
     if arguments.check {
         compare(&folder, &files)
@@ -99,7 +100,7 @@ fn read(folder: &Path, extension: &str) -> Result<BTreeMap<String, String>> {
 }
 
 /// Formats with rustfmt in a folder of its own, so that a failure leaves the tree as it was.
-fn formatted(files: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+fn formatted(files: BTreeMap<String, String>, root: &Path) -> Result<BTreeMap<String, String>> {
     let folder = std::env::temp_dir().join(format!("hallows-codegen-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let paths: Vec<PathBuf> = files.keys().map(|name| folder.join(name)).collect();
