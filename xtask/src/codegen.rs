@@ -85,6 +85,9 @@ fn generate(definitions: &Path) -> Result<BTreeMap<String, String>> {
 /// The one definition file that holds no messages.
 const ERRORS: &str = "error_codes.txt";
 
+/// How many stale files a message names.
+const STALE_NAMED_MAX: usize = 3;
+
 /// Every file of a folder with one extension, by name.
 fn read(folder: &Path, extension: &str) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
@@ -107,15 +110,13 @@ fn formatted(files: BTreeMap<String, String>, root: &Path) -> Result<BTreeMap<St
     for (path, text) in paths.iter().zip(files.values()) {
         std::fs::write(path, text)?;
     }
-    let status = Command::new("rustfmt")
-        .args(["--edition", "2024"])
-        .args(&paths)
-        .status();
-    ensure!(
-        status.context("rustfmt does not start")?.success(),
-        "see {}",
-        folder.display()
-    );
+    let mut rustfmt = Command::new("rustfmt");
+    rustfmt
+        .args(["--edition", "2024", "--config-path"])
+        .arg(root)
+        .args(&paths);
+    let status = rustfmt.status().context("rustfmt does not start")?;
+    ensure!(status.success(), "rustfmt refuses the files in {}", folder.display());
     let formatted = read(&folder, "rs")?;
     std::fs::remove_dir_all(&folder)?;
     Ok(formatted)
@@ -143,11 +144,14 @@ fn compare(folder: &Path, expected: &BTreeMap<String, String>) -> Result<()> {
         .map(|(name, _)| name)
         .collect();
     stale.extend(found.keys().filter(|name| !expected.contains_key(*name)));
-    if stale.is_empty() {
+    let count = stale.len();
+    if count == 0 {
         return Ok(());
     }
+    stale.truncate(STALE_NAMED_MAX);
     bail!(
-        "the generated files {stale:?} in {} are not what the definitions give; run `cargo xtask codegen` and commit the result",
+        "{count} generated files in {} are not what the definitions give, among them {stale:?}; \
+         run `cargo xtask codegen` and commit the result",
         folder.display()
     )
 }
