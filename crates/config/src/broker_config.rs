@@ -176,8 +176,13 @@ impl BrokerConfig {
     }
 
     /// The configuration with other dynamic values on top of what the broker was started with.
+    ///
+    /// The same values give the same configuration, fields that a test has set included.
     #[must_use]
     pub fn with_dynamic(&self, dynamic: &DynamicBrokerOverrides) -> Self {
+        if *dynamic == self.dynamic {
+            return self.clone();
+        }
         Self::from_layers(&self.statics, dynamic)
     }
 

@@ -17,22 +17,29 @@ pub(crate) struct Effective<'a> {
 }
 
 impl Effective<'_> {
-    /// The text given for a setting, in whichever layer is the strongest; `None` when its default holds.
-    pub(crate) fn given(&self, name: &str) -> Option<&str> {
-        let this_broker = self.dynamic.values(Target::ThisBroker).get(name);
-        let all_brokers = || self.dynamic.values(Target::AllBrokers).get(name);
-        this_broker
-            .or_else(all_brokers)
-            .map(String::as_str)
-            .or_else(|| self.statics.get(name))
+    /// The value given for a setting, in whichever layer is the strongest; `None` when its default holds.
+    /// A stored value that this build cannot read counts as not given.
+    pub(crate) fn given(&self, name: &str) -> Option<Value> {
+        self.given_for(settings::find(Resource::Broker, name).expect(IN_TABLE))
     }
 
-    /// The value that holds; `None` for null. A stored value that this build cannot read counts as not given.
+    /// The value that holds; `None` for null.
     pub(crate) fn value_of(&self, setting: &Setting) -> Option<Value> {
-        let given = self
-            .given(setting.name)
-            .and_then(|text| value::read(setting.kind, text));
-        given.or_else(|| setting.default.and_then(|text| value::read(setting.kind, text)))
+        self.given_for(setting)
+            .or_else(|| setting.default.and_then(|text| value::read(setting.kind, text)))
+    }
+
+    fn given_for(&self, setting: &Setting) -> Option<Value> {
+        let dynamic = |target| self.dynamic.values(target).get(setting.name).map(String::as_str);
+        let layers = [
+            dynamic(Target::ThisBroker),
+            dynamic(Target::AllBrokers),
+            self.statics.get(setting.name),
+        ];
+        layers
+            .into_iter()
+            .flatten()
+            .find_map(|text| value::read_stored(setting, text))
     }
 
     fn value(&self, name: &str) -> Option<Value> {

@@ -118,3 +118,76 @@ fn unescape(letters: &mut Peekable<Chars<'_>>) -> Option<char> {
         letter => Some(letter),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[track_caller]
+    fn check(text: &str, expected: &[(&str, &str, usize)]) {
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|&(name, value, line)| {
+                Ok(Property {
+                    name: name.to_string(),
+                    value: value.to_string(),
+                    line,
+                })
+            })
+            .collect();
+        assert_eq!(parse(text), expected);
+    }
+
+    #[test]
+    fn comments_and_empty_lines_are_passed_over() {
+        check("# a\n  ! b\n\n   \na=1\n", &[("a", "1", 5)]);
+        check(
+            "a=1 # no comment\r\nb=2\r\n",
+            &[("a", "1 # no comment", 1), ("b", "2", 2)],
+        );
+    }
+
+    #[test]
+    fn a_name_ends_at_the_first_separator() {
+        check("a=b=c\n", &[("a", "b=c", 1)]);
+        check(
+            "a : b\na\tb\n  a   =   b\n",
+            &[("a", "b", 1), ("a", "b", 2), ("a", "b", 3)],
+        );
+        check("alone\n=value\n", &[("alone", "", 1), ("", "value", 2)]);
+        check("a\\=b\\:c\\ d=e\n", &[("a=b:c d", "e", 1)]);
+    }
+
+    #[test]
+    fn escapes_stand_for_letters() {
+        check("a=\\t\\n\\r\\f\\\\\\x\\u00e9\n", &[("a", "\t\n\r\x0c\\x\u{e9}", 1)]);
+    }
+
+    #[test]
+    fn a_broken_escape_is_reported_with_its_line() {
+        for text in ["\na=\\u12\nb=1\n", "\na=\\u12zz\nb=1\n", "\na=\\ud800\nb=1\n"] {
+            let b = Property {
+                name: "b".into(),
+                value: "1".into(),
+                line: 3,
+            };
+            assert_eq!(
+                parse(text),
+                [
+                    Err(SyntaxError {
+                        line: 2,
+                        why: BAD_UNICODE
+                    }),
+                    Ok(b)
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn an_odd_number_of_backslashes_continues_the_line() {
+        check("a=1,\\\n   2,\\\n#3\nb=4\\\\\n", &[("a", "1,2,#3", 1), ("b", "4\\", 4)]);
+        check("a=1\\", &[("a", "1", 1)]);
+    }
+}

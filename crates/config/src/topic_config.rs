@@ -121,7 +121,7 @@ impl TopicOverrides {
     fn value(&self, name: &str) -> Option<Value> {
         let setting =
             settings::find(Resource::Topic, name).expect("the table has this setting, and a test reads every field");
-        value::read(setting.kind, self.get(name)?)
+        value::read_stored(setting, self.get(name)?)
     }
 
     fn u32(&self, name: &str) -> Option<u32> {

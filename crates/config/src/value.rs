@@ -92,6 +92,12 @@ pub(crate) fn read(kind: Kind, text: &str) -> Option<Value> {
     }
 }
 
+/// Reads text that was checked when it was stored, perhaps by another release; `None` when it is not of the type or
+/// outside the bounds of this one. Whether it can be honoured was decided then.
+pub(crate) fn read_stored(setting: &Setting, text: &str) -> Option<Value> {
+    read(setting.kind, text).filter(|value| within(setting.bounds, value))
+}
+
 /// The members of a list, trimmed, without empty ones.
 pub(crate) fn members(text: &str) -> Vec<String> {
     text.split(',')

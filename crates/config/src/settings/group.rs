@@ -104,7 +104,7 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
     )
     .default("104857600")
     .unit(Bytes)
-    .at_least(1),
+    .at_least(1_048_576),
     Setting::broker(
         "offsets.topic.compression.codec",
         Int,

@@ -1,0 +1,297 @@
+//! A topic's own values, what it inherits, and what DescribeConfigs tells of both.
+//!
+//! `testdata/kafka-4.3.1-topic.tsv` and `-group.tsv` are the real broker's answers: name, value, source, type,
+//! synonyms. The topic there was created with `retention.ms=1000` and `max.message.bytes=5000`.
+
+use hallows_config::{
+    BrokerConfig, CleanupPolicy, ConfigSource, DescribedSetting, Durability, DynamicBrokerOverrides, Sources, Target,
+    TimestampType, TopicConfig, TopicOverrides, describe_all_brokers, describe_broker, describe_group, describe_topic,
+};
+
+fn overrides(pairs: &[(&str, &str)]) -> TopicOverrides {
+    let mut overrides = TopicOverrides::default();
+    for (name, value) in pairs {
+        overrides.set(name, value).unwrap_or_else(|error| panic!("{error}"));
+    }
+    overrides
+}
+
+fn broker(flags: &[(&str, &str)]) -> BrokerConfig {
+    BrokerConfig::load(&Sources::from_flags(flags.iter().copied())).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn refused(name: &str, value: &str) -> String {
+    TopicOverrides::default()
+        .set(name, value)
+        .expect_err("refused")
+        .to_string()
+}
+
+fn one<'a>(all: &'a [DescribedSetting], name: &str) -> &'a DescribedSetting {
+    all.iter().find(|setting| setting.name == name).expect("described")
+}
+
+/// A described setting in the form of the test data.
+fn line(setting: &DescribedSetting) -> String {
+    let synonyms: Vec<String> = setting
+        .synonyms
+        .iter()
+        .map(|synonym| {
+            format!(
+                "{}={}@{}",
+                synonym.name,
+                synonym.value.as_deref().unwrap_or("null"),
+                source(synonym.source)
+            )
+        })
+        .collect();
+    let value = setting.value.as_deref().unwrap_or("null");
+    let kind = setting.kind.word().to_uppercase();
+    format!(
+        "{}\t{value}\t{}\t{kind}\t{}",
+        setting.name,
+        source(setting.source),
+        synonyms.join("; ")
+    )
+}
+
+fn source(source: ConfigSource) -> &'static str {
+    match source {
+        ConfigSource::DynamicTopic => "DYNAMIC_TOPIC_CONFIG",
+        ConfigSource::DynamicBroker => "DYNAMIC_BROKER_CONFIG",
+        ConfigSource::DynamicDefaultBroker => "DYNAMIC_DEFAULT_BROKER_CONFIG",
+        ConfigSource::StaticBroker => "STATIC_BROKER_CONFIG",
+        ConfigSource::Default => "DEFAULT_CONFIG",
+        ConfigSource::Group => "GROUP_CONFIG",
+    }
+}
+
+#[test]
+fn a_topic_is_described_as_kafka_describes_it() {
+    let topic = overrides(&[("retention.ms", "1000"), ("max.message.bytes", "5000")]);
+    let described = describe_topic(&BrokerConfig::default(), &topic);
+    assert!(described.is_sorted_by_key(|setting| setting.name));
+    for expected in include_str!("../testdata/kafka-4.3.1-topic.tsv").lines() {
+        let name = expected.split('\t').next().expect("a name");
+        let ours = line(one(&described, name));
+        if name == "min.insync.replicas" {
+            // A freshly formatted Kafka stores this one as a dynamic default; here nothing was changed.
+            assert_eq!(
+                ours,
+                "min.insync.replicas\t1\tDEFAULT_CONFIG\tINT\tmin.insync.replicas=1@DEFAULT_CONFIG"
+            );
+        } else {
+            assert_eq!(ours, expected);
+        }
+    }
+    assert_eq!(described.len(), 33 + 1, "Kafka's and `durability`");
+    assert!(described.iter().all(|setting| !setting.read_only && !setting.sensitive));
+}
+
+#[test]
+fn a_group_is_described_as_kafka_describes_it() {
+    let described: Vec<String> = describe_group(&BrokerConfig::default()).iter().map(line).collect();
+    let expected: Vec<&str> = include_str!("../testdata/kafka-4.3.1-group.tsv").lines().collect();
+    assert_eq!(described, expected);
+}
+
+#[test]
+fn all_described_values_can_be_set_back() {
+    for setting in describe_topic(&BrokerConfig::default(), &TopicOverrides::default()) {
+        let value = setting.value.expect("no topic setting is null");
+        TopicOverrides::validate(setting.name, &value).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn synonyms_name_every_layer_the_strongest_first() {
+    let broker = broker(&[("message.max.bytes", "100")]);
+    let mut dynamic = DynamicBrokerOverrides::default();
+    dynamic
+        .set(Target::AllBrokers, "message.max.bytes", "200")
+        .expect("valid");
+    dynamic
+        .set(Target::ThisBroker, "message.max.bytes", "300")
+        .expect("valid");
+    let broker = broker.with_dynamic(&dynamic);
+    let topic = overrides(&[("max.message.bytes", "400")]);
+    let inherited = "message.max.bytes=300@DYNAMIC_BROKER_CONFIG; message.max.bytes=200@DYNAMIC_DEFAULT_BROKER_CONFIG; \
+                     message.max.bytes=100@STATIC_BROKER_CONFIG; message.max.bytes=1048588@DEFAULT_CONFIG";
+    assert_eq!(
+        line(one(&describe_topic(&broker, &topic), "max.message.bytes")),
+        format!(
+            "max.message.bytes\t400\tDYNAMIC_TOPIC_CONFIG\tINT\tmax.message.bytes=400@DYNAMIC_TOPIC_CONFIG; {inherited}"
+        )
+    );
+    assert_eq!(
+        line(one(&describe_broker(&broker), "message.max.bytes")),
+        format!("message.max.bytes\t300\tDYNAMIC_BROKER_CONFIG\tINT\t{inherited}")
+    );
+    let all: Vec<String> = describe_all_brokers(&broker).iter().map(line).collect();
+    assert_eq!(
+        all,
+        [
+            "message.max.bytes\t200\tDYNAMIC_DEFAULT_BROKER_CONFIG\tINT\tmessage.max.bytes=200@DYNAMIC_DEFAULT_BROKER_CONFIG"
+        ]
+    );
+}
+
+#[test]
+fn a_time_span_inherited_in_another_unit_shows_its_value_in_milliseconds() {
+    let broker = broker(&[("log.retention.hours", "2"), ("log.roll.ms", "5000")]);
+    let topic = describe_topic(&broker, &TopicOverrides::default());
+    assert_eq!(
+        line(one(&topic, "retention.ms")),
+        "retention.ms\t7200000\tDEFAULT_CONFIG\tLONG\t"
+    );
+    assert_eq!(
+        line(one(&topic, "segment.ms")),
+        "segment.ms\t5000\tSTATIC_BROKER_CONFIG\tLONG\tlog.roll.ms=5000@STATIC_BROKER_CONFIG; log.roll.hours=168@DEFAULT_CONFIG"
+    );
+    let all = describe_broker(&broker);
+    assert_eq!(
+        line(one(&all, "log.retention.ms")),
+        "log.retention.ms\tnull\tDEFAULT_CONFIG\tLONG\t"
+    );
+    assert_eq!(
+        line(one(&all, "log.retention.hours")),
+        "log.retention.hours\t2\tSTATIC_BROKER_CONFIG\tINT\tlog.retention.hours=2@STATIC_BROKER_CONFIG; log.retention.hours=168@DEFAULT_CONFIG"
+    );
+}
+
+#[test]
+fn values_are_described_in_canonical_form() {
+    let topic = overrides(&[("segment.bytes", " 02000000"), ("cleanup.policy", "delete ,")]);
+    let described = describe_topic(&BrokerConfig::default(), &topic);
+    assert_eq!(one(&described, "segment.bytes").value.as_deref(), Some("2000000"));
+    assert_eq!(one(&described, "cleanup.policy").value.as_deref(), Some("delete"));
+}
+
+#[test]
+fn own_values_beat_inherited_ones() {
+    let broker = broker(&[("log.retention.bytes", "10"), ("log.durability", "written")]);
+    let inherited = TopicConfig::resolve(&broker, &TopicOverrides::default());
+    assert_eq!(
+        (inherited.retention_bytes, inherited.durability),
+        (Some(10), Durability::Written)
+    );
+    let topic = overrides(&[
+        ("retention.bytes", "-1"),
+        ("retention.ms", "-1"),
+        ("durability", "memory"),
+        ("segment.bytes", "1048576"),
+        ("segment.ms", "1"),
+        ("segment.index.bytes", "4"),
+        ("index.interval.bytes", "0"),
+        ("file.delete.delay.ms", "0"),
+        ("max.message.bytes", "0"),
+        ("message.timestamp.type", "LogAppendTime"),
+        ("message.timestamp.before.max.ms", "1"),
+        ("message.timestamp.after.max.ms", "2"),
+        ("unclean.leader.election.enable", "true"),
+    ]);
+    let expected = TopicConfig {
+        durability: Durability::Memory,
+        cleanup_policy: CleanupPolicy::Delete,
+        segment_bytes: 1_048_576,
+        segment_ms: 1,
+        segment_index_bytes: 4,
+        index_interval_bytes: 0,
+        retention_ms: None,
+        retention_bytes: None,
+        file_delete_delay_ms: 0,
+        batch_bytes_max: 0,
+        timestamp_type: TimestampType::LogAppendTime,
+        timestamp_before_ms_max: 1,
+        timestamp_after_ms_max: 2,
+        min_insync_replicas: 1,
+        unclean_leader_election: true,
+    };
+    assert_eq!(TopicConfig::resolve(&broker, &topic), expected);
+}
+
+#[test]
+fn the_offsets_topic_is_compacted_and_always_synced() {
+    let broker = broker(&[("log.durability", "memory")]);
+    let topic = TopicOverrides::of_offsets_topic(&broker);
+    let config = TopicConfig::resolve(&broker, &topic);
+    assert_eq!(
+        (config.cleanup_policy, config.durability),
+        (CleanupPolicy::Compact, Durability::Fsync)
+    );
+    assert_eq!(config.segment_bytes, 104_857_600);
+    assert_eq!(
+        one(&describe_topic(&broker, &topic), "cleanup.policy").value.as_deref(),
+        Some("compact")
+    );
+}
+
+#[test]
+fn what_cannot_be_honoured_is_refused_with_the_reason() {
+    assert_eq!(
+        refused("cleanup.policy", "compact"),
+        "`cleanup.policy` = `compact` cannot be honoured yet, because user topics are not compacted yet. Remove it, or give `delete`."
+    );
+    assert_eq!(
+        refused("compression.type", "zstd"),
+        "`compression.type` = `zstd` cannot be honoured yet, because batches are stored exactly as the producer compressed them. Remove it, or give `producer`."
+    );
+    assert!(refused("compression.type", "brotli").contains("must be one of"));
+    assert!(refused("segment.bytes", "1").contains("at least 1048576 bytes"));
+    assert!(refused("message.format.version", "2.0").contains("means nothing here"));
+    assert!(refused("log.segment.bytes", "2000000").contains("Did you mean `segment.bytes`?"));
+    assert!(refused("retention_ms", "1").contains("Did you mean `retention.ms`?"));
+}
+
+#[test]
+fn only_lists_can_be_appended_to_and_subtracted_from() {
+    let broker = BrokerConfig::default();
+    let mut topic = TopicOverrides::default();
+    topic
+        .append(&broker, "cleanup.policy", "delete")
+        .expect("it is in the list already");
+    assert_eq!(topic.get("cleanup.policy"), Some("delete"));
+    let appended = topic
+        .append(&broker, "cleanup.policy", "compact")
+        .expect_err("not honoured")
+        .to_string();
+    assert!(
+        appended.contains("`delete,compact` cannot be honoured yet"),
+        "{appended}"
+    );
+    assert!(
+        topic.subtract(&broker, "cleanup.policy", "delete").is_err(),
+        "an empty policy cannot be honoured"
+    );
+    assert_eq!(
+        topic.get("cleanup.policy"),
+        Some("delete"),
+        "a refused change changes nothing"
+    );
+    assert_eq!(
+        topic
+            .append(&broker, "retention.ms", "1")
+            .expect_err("no list")
+            .to_string(),
+        "`retention.ms` cannot be appended to or subtracted from: it is a long, and only lists have members. Set the whole value instead."
+    );
+}
+
+#[test]
+fn a_stored_value_of_another_release_counts_as_not_set() {
+    let broker = BrokerConfig::default();
+    let mut topic = TopicOverrides::default();
+    for (name, text) in [
+        ("segment.bytes", "-1"),
+        ("durability", "twice"),
+        ("retention.ms", "soon"),
+        ("gone", "1"),
+    ] {
+        topic.restore(name, text);
+    }
+    assert_eq!(
+        TopicConfig::resolve(&broker, &topic),
+        TopicConfig::resolve(&broker, &TopicOverrides::default())
+    );
+    assert!(topic.remove("gone"));
+}
