@@ -20,10 +20,12 @@ extern crate alloc;
 
 pub mod api;
 mod error;
+pub mod fetch;
 pub mod frame;
 mod generated;
 pub mod header;
 mod message;
+pub mod produce;
 mod reader;
 pub mod records;
 mod writer;

@@ -61,6 +61,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The whole frame, also what was read already.
+    #[must_use]
+    pub fn frame(&self) -> &'a [u8] {
+        self.frame
+    }
+
     /// Bytes read so far.
     #[must_use]
     pub fn position(&self) -> usize {
