@@ -1,0 +1,1 @@
+//! Validation, one complaint at a time.
