@@ -218,13 +218,22 @@ fn broker_synonyms(broker: &BrokerConfig, setting: &'static Setting, name: &str)
             let text = match source {
                 ConfigSource::DynamicBroker => dynamic(Target::ThisBroker).get(*candidate).map(String::as_str),
                 ConfigSource::DynamicDefaultBroker => dynamic(Target::AllBrokers).get(*candidate).map(String::as_str),
-                ConfigSource::StaticBroker => broker.statics.get(candidate),
+                ConfigSource::StaticBroker => started_with(broker, candidate),
                 _ => settings::find(Resource::Broker, candidate).and_then(|setting| setting.default),
             };
             found.extend(text.map(|text| synonym(setting, candidate, text, source)));
         }
     }
     found.into_iter().skip_while(|synonym| synonym.name != name).collect()
+}
+
+/// The value given at the start. The node's id was given under both its names, whichever was used.
+fn started_with<'a>(broker: &'a BrokerConfig, name: &str) -> Option<&'a str> {
+    let given = |name| broker.statics.get(name);
+    match name {
+        "node.id" | "broker.id" => given("node.id").or_else(|| given("broker.id")),
+        _ => given(name),
+    }
 }
 
 fn synonym(setting: &Setting, name: &'static str, text: &str, source: ConfigSource) -> Synonym {

@@ -29,7 +29,8 @@ impl DynamicBrokerOverrides {
     /// Checks a value without setting it.
     ///
     /// # Errors
-    /// Those of a file's line, and [`Problem::NotDynamic`].
+    /// Those of a file's line, and [`Problem::NotDynamic`]; all of them are INVALID_REQUEST on the wire, unlike a
+    /// topic's (Apache Kafka 4.3.1 answers so).
     pub fn validate(target: Target, name: &str, text: &str) -> Result<(), ConfigError> {
         let setting = sources::check(Resource::Broker, name, text, &Place::Request)?;
         let allowed = match setting.scope {

@@ -68,8 +68,8 @@ pub enum Problem {
     },
     /// The value is a valid one of Kafka's that cannot be honoured yet.
     FixedForNow {
-        /// What was given.
-        value: String,
+        /// What was given; `None` when it must not be shown.
+        value: Option<String>,
         /// The only values taken.
         allowed: String,
         /// Completes "because ...".
@@ -167,7 +167,7 @@ impl fmt::Display for ConfigError {
             Problem::FixedForNow { value, allowed, reason } => write!(
                 f,
                 "`{name}`{} cannot be honoured yet, because {reason}. Remove it, or give {allowed}.",
-                shown(Some(value))
+                shown(value.as_deref())
             ),
             Problem::NotDynamic {
                 scope: Scope::PerBroker,

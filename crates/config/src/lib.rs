@@ -43,7 +43,9 @@ pub use dynamic::{DynamicBrokerOverrides, Target};
 pub use error::{ConfigError, ConfigErrors, Place, Problem};
 pub use listener::Listener;
 pub use setting::{Resource, Setting};
-pub use sources::{ENVIRONMENT_PREFIX, ENVIRONMENT_RESERVED, Sources, StaticValues};
+pub use sources::{
+    ENVIRONMENT_PREFIX, ENVIRONMENT_RESERVED, Sources, StaticValues, environment_variable, validate_group,
+};
 pub use topic_config::{TopicConfig, TopicOverrides};
 pub use value::{Value, parse as parse_value};
 pub use words::{CleanupPolicy, Durability, TimestampType};

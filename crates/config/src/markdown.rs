@@ -1,7 +1,7 @@
 //! Writes `docs/config.md` from the table, so that the two cannot disagree.
 
 use crate::meaningless::{MEANINGLESS, MEANINGLESS_FOR_TOPICS, Meaningless};
-use crate::setting::{Bounds, Honoured, Origin, Resource, Setting};
+use crate::setting::{Bounds, Honoured, Kind, Origin, Resource, Setting};
 use crate::settings;
 use crate::value;
 use alloc::format;
@@ -87,6 +87,7 @@ fn inherited(setting: &Setting) -> String {
 
 fn values(setting: &Setting) -> String {
     match setting.bounds {
+        Bounds::Any if setting.kind == Kind::Boolean => "`true`, `false`".to_string(),
         Bounds::Any => setting.unit.word().to_string(),
         Bounds::OnePath => "one directory".to_string(),
         Bounds::Listeners => "`NAME://host:port`, ...".to_string(),

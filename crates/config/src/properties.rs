@@ -35,7 +35,8 @@ const BAD_UNICODE: &str =
 /// Reads all properties of a file, in order, each property or mistake for itself.
 #[must_use]
 pub fn parse(text: &str) -> Vec<Result<Property, SyntaxError>> {
-    logical_lines(text)
+    // Editors on some systems begin a file with a byte order mark.
+    logical_lines(text.trim_start_matches('\u{feff}'))
         .into_iter()
         .map(|(line, content)| match split(&content) {
             Some((name, value)) => Ok(Property { name, value, line }),
@@ -141,6 +142,7 @@ mod tests {
 
     #[test]
     fn comments_and_empty_lines_are_passed_over() {
+        check("\u{feff}# a\na=1\n", &[("a", "1", 2)]);
         check("# a\n  ! b\n\n   \na=1\n", &[("a", "1", 5)]);
         check(
             "a=1 # no comment\r\nb=2\r\n",

@@ -310,6 +310,9 @@ impl Setting {
     }
 
     /// Bounds a whole number from below, and by its type from above.
+    ///
+    /// # Panics
+    /// While compiling, when the setting is no whole number.
     #[must_use]
     pub const fn at_least(self, min: i64) -> Self {
         let max = self

@@ -11,6 +11,7 @@ use crate::settings;
 use crate::suggest;
 use crate::value;
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -24,6 +25,12 @@ pub const ENVIRONMENT_RESERVED: &[&str] = &[
     "HALLOWS_BOOTSTRAP_SERVER",
     "HALLOWS_OUTPUT",
 ];
+
+/// The variable that sets this broker setting.
+#[must_use]
+pub fn environment_variable(name: &str) -> String {
+    format!("{ENVIRONMENT_PREFIX}{}", name.to_ascii_uppercase().replace('.', "_"))
+}
 
 /// Everything a broker's configuration is read from, the weakest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -122,6 +129,14 @@ pub(crate) fn check(
     Ok(setting)
 }
 
+/// Checks a value for one group. None can be set to anything but its default yet.
+///
+/// # Errors
+/// Those of a topic's values; INVALID_CONFIG on the wire.
+pub fn validate_group(name: &str, text: &str) -> Result<(), ConfigError> {
+    check(Resource::Group, name, text, &Place::Request).map(|_| ())
+}
+
 /// Finds the setting.
 ///
 /// # Errors
@@ -132,10 +147,20 @@ pub(crate) fn find(resource: Resource, name: &str, place: &Place) -> Result<&'st
             Some(advice) => Problem::Meaningless { advice },
             None => Problem::Unknown {
                 resource: resource.word(),
-                suggestion: suggest::closest(resource, name),
+                suggestion: suggestion(resource, name, place),
             },
         };
         ConfigError::new(name, place, problem)
+    })
+}
+
+/// The closest name, in the form in which the place writes names.
+fn suggestion(resource: Resource, name: &str, place: &Place) -> Option<String> {
+    let closest = suggest::closest(resource, name)?;
+    Some(if matches!(place, Place::Environment(_)) {
+        environment_variable(&closest)
+    } else {
+        closest
     })
 }
 

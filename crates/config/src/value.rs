@@ -59,12 +59,8 @@ pub fn parse(setting: &Setting, text: &str, place: &Place) -> Result<Value, Conf
     if let Honoured::FixedForNow { allowed, reason } = setting.honoured {
         let given = value.to_text();
         if setting.default != Some(given.as_str()) && !allowed.contains(&given.as_str()) {
-            let allowed = taken_values(setting, allowed);
-            return Err(fail(Problem::FixedForNow {
-                value: given,
-                allowed,
-                reason,
-            }));
+            let (value, allowed) = (shown(setting, &given), taken_values(setting, allowed));
+            return Err(fail(Problem::FixedForNow { value, allowed, reason }));
         }
     }
     Ok(value)
@@ -170,5 +166,26 @@ pub(crate) fn bounds_in_words(setting: &Setting) -> String {
         Bounds::Listeners => "a list of `NAME://host:port`, for example `PLAINTEXT://127.0.0.1:9092`".into(),
         Bounds::ProtocolMap => "a list of `NAME:PROTOCOL`, for example `INTERNAL:PLAINTEXT`".into(),
         Bounds::OnePath => "exactly one directory, since one process keeps all its data in one place".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sensitive_value_is_in_no_message() {
+        let secret = Setting {
+            sensitive: true,
+            ..Setting::broker("secret", Kind::Int, "A secret.").default("7")
+        };
+        for setting in [secret.at_least(5), secret.fixed("nobody may know")] {
+            for text in ["hush", "3"] {
+                let message = parse(&setting, text, &Place::Request)
+                    .expect_err("it is wrong")
+                    .to_string();
+                assert!(message.starts_with("`secret` ") && !message.contains(text), "{message}");
+            }
+        }
     }
 }

@@ -40,8 +40,8 @@ fn nothing_given_is_a_broker_that_starts() {
         host: Some("127.0.0.1".into()),
         port: 9092,
     };
-    assert_eq!(config.listeners, [listener.clone()]);
-    assert_eq!(config.advertised_listeners, [listener]);
+    assert_eq!(config.advertised_listeners, config.listeners);
+    assert_eq!(config.listeners, [listener]);
     assert_eq!(config.data_directory, "./hallows-data");
     assert_eq!(config.durability, Durability::Fsync);
     assert_eq!(config.segment_bytes, 1 << 30);
@@ -291,7 +291,7 @@ fn all_mistakes_of_all_layers_are_named_at_once() {
   - server.properties:1: `num.partitions` = `0` is not allowed: it must be at least 1. Give at least 1.
   - server.properties:6: `process.roles` is a setting of Apache Kafka that means nothing here: there is no separate controller and no quorum to configure; one node serves everything. Remove it.
   - environment variable HALLOWS_MAX_CONNECTIONS: `max.connections` = `-1` is not allowed: it must be at least 0. Give at least 0.
-  - environment variable HALLOWS_SEGMENT_BYTES: `segment.bytes` is unknown: there is no broker setting of this name. Did you mean `log.segment.bytes`? Correct the name or remove it.
+  - environment variable HALLOWS_SEGMENT_BYTES: `segment.bytes` is unknown: there is no broker setting of this name. Did you mean `HALLOWS_LOG_SEGMENT_BYTES`? Correct the name or remove it.
   - flag for `log.durability`: `log.durability` = `maybe` is not allowed: it must be one of `fsync`, `written`, `memory`. Give one of `fsync`, `written`, `memory`.";
     assert_eq!(message(&sources), expected);
 }
@@ -352,8 +352,10 @@ fn a_stored_value_of_another_release_never_panics() {
 
 #[test]
 fn a_field_set_by_a_test_survives_dynamic_values_that_did_not_change() {
-    let mut config = BrokerConfig::default();
-    config.segment_bytes = 4096;
+    let config = BrokerConfig {
+        segment_bytes: 4096,
+        ..BrokerConfig::default()
+    };
     assert_eq!(
         config.with_dynamic(&DynamicBrokerOverrides::default()).segment_bytes,
         4096

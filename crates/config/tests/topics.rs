@@ -6,6 +6,7 @@
 use hallows_config::{
     BrokerConfig, CleanupPolicy, ConfigSource, DescribedSetting, Durability, DynamicBrokerOverrides, Sources, Target,
     TimestampType, TopicConfig, TopicOverrides, describe_all_brokers, describe_broker, describe_group, describe_topic,
+    validate_group,
 };
 
 fn overrides(pairs: &[(&str, &str)]) -> TopicOverrides {
@@ -294,4 +295,50 @@ fn a_stored_value_of_another_release_counts_as_not_set() {
         TopicConfig::resolve(&broker, &TopicOverrides::default())
     );
     assert!(topic.remove("gone"));
+}
+
+#[test]
+fn a_broker_names_its_id_under_both_names() {
+    let all = describe_broker(&broker(&[("node.id", "7")]));
+    assert_eq!(
+        line(one(&all, "broker.id")),
+        "broker.id\t7\tSTATIC_BROKER_CONFIG\tINT\tbroker.id=7@STATIC_BROKER_CONFIG; broker.id=-1@DEFAULT_CONFIG"
+    );
+    assert!(
+        line(one(&all, "node.id")).starts_with("node.id\t7\tSTATIC_BROKER_CONFIG\tINT\tnode.id=7@STATIC_BROKER_CONFIG")
+    );
+    assert!(one(&all, "node.id").read_only && !one(&all, "log.segment.bytes").read_only);
+}
+
+#[test]
+fn a_time_span_changed_while_running_lists_every_name_below_it() {
+    let broker = broker(&[("log.retention.hours", "24")]);
+    let mut dynamic = DynamicBrokerOverrides::default();
+    dynamic
+        .set(Target::AllBrokers, "log.retention.ms", "12345")
+        .expect("valid");
+    dynamic
+        .set(Target::ThisBroker, "log.retention.ms", "23456")
+        .expect("valid");
+    // The real broker's answer to the same three values.
+    assert_eq!(
+        line(one(
+            &describe_topic(&broker.with_dynamic(&dynamic), &TopicOverrides::default()),
+            "retention.ms"
+        )),
+        "retention.ms\t23456\tDYNAMIC_BROKER_CONFIG\tLONG\tlog.retention.ms=23456@DYNAMIC_BROKER_CONFIG; \
+         log.retention.ms=12345@DYNAMIC_DEFAULT_BROKER_CONFIG; log.retention.hours=24@STATIC_BROKER_CONFIG; \
+         log.retention.hours=168@DEFAULT_CONFIG"
+    );
+}
+
+#[test]
+fn a_group_takes_its_defaults_only() {
+    validate_group("consumer.session.timeout.ms", "45000").expect("the default");
+    let refused = |name, value| validate_group(name, value).expect_err("refused").to_string();
+    assert_eq!(
+        refused("consumer.session.timeout.ms", "50000"),
+        "`consumer.session.timeout.ms` = `50000` cannot be honoured yet, because only the classic group protocol is served yet. Remove it, or give `45000`."
+    );
+    assert!(refused("session.timeout", "1").contains("there is no group setting of this name"));
 }
