@@ -167,12 +167,16 @@ impl BrokerConfig {
     /// Reads, checks and merges all sources.
     ///
     /// # Errors
-    /// Every wrong line of every source at once; contradictions between settings once each is right by itself.
+    /// Every wrong line of every source and every contradiction at once.
     pub fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
-        let statics = sources::merge(sources)?;
+        let (statics, mut errors) = sources::merge(sources);
         let config = Self::from_layers(&statics, &DynamicBrokerOverrides::default());
-        contradictions::check(&config)?;
-        Ok(config)
+        contradictions::find(&config, &mut errors);
+        if errors.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigErrors(errors))
+        }
     }
 
     /// The configuration with other dynamic values on top of what the broker was started with.

@@ -1,7 +1,7 @@
 //! Settings that are right each for itself and wrong together.
 
 use crate::broker_config::BrokerConfig;
-use crate::error::{ConfigError, ConfigErrors, Problem};
+use crate::error::{ConfigError, Problem};
 use crate::listener;
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -11,29 +11,35 @@ use alloc::vec::Vec;
 /// One filling journal file and one waiting for its checkpoint must fit side by side.
 const JOURNAL_FILES_MIN: u64 = 2;
 
-/// Looks for all contradictions.
-///
-/// # Errors
-/// One [`Problem::Contradiction`] for each.
-pub(crate) fn check(config: &BrokerConfig) -> Result<(), ConfigErrors> {
-    let mut found = Found {
-        config,
-        errors: Vec::new(),
-    };
-    check_node_id(&mut found);
-    check_listeners(&mut found);
-    check_advertised(&mut found);
-    check_numbers(&mut found);
-    if found.errors.is_empty() {
-        Ok(())
-    } else {
-        Err(ConfigErrors(found.errors))
+/// Looks for all contradictions and adds them to the errors found already. A setting that is among those takes part
+/// in no comparison, because nobody knows which value it will have.
+pub(crate) fn find(config: &BrokerConfig, errors: &mut Vec<ConfigError>) {
+    let wrong: BTreeSet<String> = errors.iter().map(|error| error.name.clone()).collect();
+    let mut found = Found { config, errors };
+    for (names, check) in CHECKS {
+        if !names.iter().any(|name| wrong.contains(*name)) {
+            check(&mut found);
+        }
     }
 }
 
+type Check = fn(&mut Found<'_>);
+
+/// Each comparison with the settings it reads.
+const CHECKS: &[(&[&str], Check)] = &[
+    (&["node.id", "broker.id"], check_node_id),
+    (&["listeners", "listener.security.protocol.map"], check_listeners),
+    (&["listeners", "advertised.listeners"], check_advertised),
+    (
+        &["group.min.session.timeout.ms", "group.max.session.timeout.ms"],
+        check_session_timeouts,
+    ),
+    (&["journal.file.bytes", "journal.bytes.max"], check_journal),
+];
+
 struct Found<'a> {
     config: &'a BrokerConfig,
-    errors: Vec<ConfigError>,
+    errors: &'a mut Vec<ConfigError>,
 }
 
 impl Found<'_> {
@@ -125,7 +131,7 @@ fn check_advertised(found: &mut Found<'_>) {
     }
 }
 
-fn check_numbers(found: &mut Found<'_>) {
+fn check_session_timeouts(found: &mut Found<'_>) {
     let config = found.config;
     if config.group_session_timeout_ms_min > config.group_session_timeout_ms_max {
         found.push(
@@ -134,6 +140,10 @@ fn check_numbers(found: &mut Found<'_>) {
             "Lower it, or raise the other.",
         );
     }
+}
+
+fn check_journal(found: &mut Found<'_>) {
+    let config = found.config;
     if config.journal_file_bytes > config.journal_bytes_max / JOURNAL_FILES_MIN {
         found.push(
             "journal.file.bytes",

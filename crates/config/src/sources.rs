@@ -3,7 +3,7 @@
 //! The caller reads the file and the environment; this module takes text and pairs. A stronger layer that names
 //! one synonym of a quantity replaces all of them: `--log.retention.hours` beats `log.retention.ms` of the file.
 
-use crate::error::{ConfigError, ConfigErrors, Place, Problem};
+use crate::error::{ConfigError, Place, Problem};
 use crate::meaningless;
 use crate::properties;
 use crate::setting::{Resource, Setting};
@@ -77,11 +77,8 @@ impl StaticValues {
     }
 }
 
-/// Reads all layers. Values are checked one by one, not yet against each other.
-///
-/// # Errors
-/// Every unknown, meaningless or malformed line of every layer.
-pub(crate) fn merge(sources: &Sources) -> Result<StaticValues, ConfigErrors> {
+/// Reads all layers: the values that are right each for itself, and every unknown, meaningless or malformed line.
+pub(crate) fn merge(sources: &Sources) -> (StaticValues, Vec<ConfigError>) {
     let mut errors = Vec::new();
     let mut merged = BTreeMap::new();
     for layer in [
@@ -107,11 +104,7 @@ pub(crate) fn merge(sources: &Sources) -> Result<StaticValues, ConfigErrors> {
                 .map(|(setting, text, place)| (setting.name, (String::from(text.trim()), place))),
         );
     }
-    if errors.is_empty() {
-        Ok(StaticValues(merged))
-    } else {
-        Err(ConfigErrors(errors))
-    }
+    (StaticValues(merged), errors)
 }
 
 /// Finds the setting and checks its value for itself.

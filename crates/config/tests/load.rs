@@ -240,7 +240,7 @@ fn a_value_that_cannot_be_honoured_yet_is_refused_with_the_reason() {
 }
 
 #[test]
-fn contradictions_are_found_once_each_value_is_right() {
+fn settings_that_exclude_each_other_are_refused() {
     let cases = [
         (
             "node.id=1\nbroker.id=2",
@@ -294,6 +294,19 @@ fn all_mistakes_of_all_layers_are_named_at_once() {
   - environment variable HALLOWS_SEGMENT_BYTES: `segment.bytes` is unknown: there is no broker setting of this name. Did you mean `HALLOWS_LOG_SEGMENT_BYTES`? Correct the name or remove it.
   - flag for `log.durability`: `log.durability` = `maybe` is not allowed: it must be one of `fsync`, `written`, `memory`. Give one of `fsync`, `written`, `memory`.";
     assert_eq!(message(&sources), expected);
+}
+
+#[test]
+fn contradictions_are_named_with_the_other_mistakes_unless_they_follow_from_them() {
+    let both = message(&file("listeners=CONTROLLER://:9093\nnum.io.threads=8\n"));
+    assert!(
+        both.contains("2 settings are wrong") && both.contains("CONTROLLER has no protocol"),
+        "{both}"
+    );
+    let map = message(&file(
+        "listeners=INNER://:9093\nlistener.security.protocol.map=INNER:PLAIN\n",
+    ));
+    assert!(!map.contains("INNER has no protocol"), "{map}");
 }
 
 #[test]
