@@ -9,6 +9,7 @@ pub mod disk;
 mod effects;
 mod event;
 mod inbox;
+pub mod production;
 mod random;
 mod turn;
 

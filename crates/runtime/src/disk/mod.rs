@@ -4,6 +4,8 @@
 //! Paths are relative to the data directory and use `/`.
 
 mod aligned;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod op;
 
 use std::fmt;

@@ -1,0 +1,249 @@
+//! Threads for what must not run on a shard: syncs, opens, cold reads, computations.
+//!
+//! All shards share them. The first thread takes only what an acknowledgement or a reader waits for,
+//! so that a checkpoint or the zeroing of a journal file never stands before it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use super::mailbox::{Delivery, Mailbox};
+use crate::{ConnectionId, Disk, DiskCompletion, DiskOp, DiskToken, FileHandle, Job};
+
+/// The fewest threads: one for what is waited for, one for the rest.
+const THREADS_MIN: usize = 2;
+/// What one shard has on the pool at most; more waits in the shard, which reads no connection meanwhile.
+const OUTSTANDING_MAX: usize = 1024;
+/// How much of a range is read at a time when it is read ahead.
+const READ_AHEAD_STEP: usize = 256 << 10;
+
+/// Work for a thread of the pool.
+pub(super) enum Work {
+    Disk {
+        token: DiskToken,
+        op: DiskOp,
+    },
+    Compute {
+        token: u64,
+        job: Job,
+    },
+    ReadAhead {
+        connection: ConnectionId,
+        file: FileHandle,
+        offset: u64,
+        len: u32,
+    },
+}
+
+impl Work {
+    /// Whether an acknowledgement or a reader waits for it.
+    const fn is_urgent(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadAhead { .. }
+                | Self::Disk {
+                    op: DiskOp::WriteDurable { .. } | DiskOp::Read { .. } | DiskOp::Write { .. },
+                    ..
+                }
+        )
+    }
+}
+
+struct Task {
+    work: Work,
+    reply: Arc<Mailbox>,
+}
+
+#[derive(Default)]
+struct Queues {
+    /// Bounded, like `ordinary`, by `OUTSTANDING_MAX` per shard.
+    urgent: VecDeque<Task>,
+    ordinary: VecDeque<Task>,
+    /// The thread that takes urgent work only is waiting for some.
+    urgent_idle: bool,
+    closed: bool,
+}
+
+struct Shared {
+    queues: Mutex<Queues>,
+    /// For the thread that takes urgent work only.
+    urgent: Condvar,
+    any: Condvar,
+    disk: Arc<dyn Disk>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        // Queues are changed by single pushes and pops; work runs outside the lock.
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The threads. Dropping it lets queued work end and waits for it.
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    pub(super) fn start(threads: usize, disk: Arc<dyn Disk>) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queues: Mutex::default(),
+            urgent: Condvar::new(),
+            any: Condvar::new(),
+            disk,
+        });
+        let mut pool = Self {
+            shared,
+            threads: Vec::new(),
+        };
+        for index in 0..threads.max(THREADS_MIN) {
+            let shared = Arc::clone(&pool.shared);
+            let thread = thread::Builder::new()
+                .name(format!("pool-{index}"))
+                .spawn(move || work(&shared, index == 0))?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    pub(super) fn client(&self, mailbox: Arc<Mailbox>) -> PoolClient {
+        PoolClient {
+            shared: Arc::clone(&self.shared),
+            mailbox,
+            outstanding: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.urgent.notify_all();
+        self.shared.any.notify_all();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has ended the process already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One shard's access to the pool.
+pub(super) struct PoolClient {
+    shared: Arc<Shared>,
+    mailbox: Arc<Mailbox>,
+    outstanding: usize,
+    /// Bounded by what one pass of the shard asks for while its connections are not read.
+    waiting: VecDeque<Work>,
+}
+
+impl PoolClient {
+    pub(super) fn submit(&mut self, work: Work) {
+        if self.outstanding == OUTSTANDING_MAX {
+            self.waiting.push_back(work);
+            return;
+        }
+        self.outstanding += 1;
+        let urgent = work.is_urgent();
+        let task = Task {
+            work,
+            reply: Arc::clone(&self.mailbox),
+        };
+        let mut queues = self.shared.lock();
+        if urgent {
+            queues.urgent.push_back(task);
+        } else {
+            queues.ordinary.push_back(task);
+        }
+        let to_urgent_thread = urgent && std::mem::take(&mut queues.urgent_idle);
+        drop(queues);
+        if to_urgent_thread {
+            self.shared.urgent.notify_one();
+        } else {
+            self.shared.any.notify_one();
+        }
+    }
+
+    /// Notes that one piece of work has come back.
+    pub(super) fn completed(&mut self) {
+        self.outstanding -= 1;
+        if let Some(work) = self.waiting.pop_front() {
+            self.submit(work);
+        }
+    }
+
+    /// Whether work waits for room on the pool.
+    pub(super) fn is_congested(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
+/// A shard waits for every completion: work that vanished in a panic would leave it waiting for ever, so the process ends instead.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!("a pool thread panicked; the process ends, and recovers when it is started again");
+            std::process::abort();
+        }
+    }
+}
+
+fn work(shared: &Shared, urgent_only: bool) {
+    let _guard = AbortOnPanic;
+    let mut scratch = Vec::new();
+    while let Some(Task { work, reply }) = next(shared, urgent_only) {
+        let delivery = match work {
+            Work::Disk { token, op } => {
+                let result = op.perform(&*shared.disk);
+                Delivery::Disk(DiskCompletion { token, result })
+            }
+            Work::Compute { token, job } => Delivery::Computed { token, output: job() },
+            Work::ReadAhead {
+                connection,
+                file,
+                offset,
+                len,
+            } => {
+                read_ahead(&file, offset, len, &mut scratch);
+                Delivery::ReadAhead { connection }
+            }
+        };
+        reply.deliver(delivery);
+    }
+}
+
+fn next(shared: &Shared, urgent_only: bool) -> Option<Task> {
+    let mut queues = shared.lock();
+    loop {
+        if let Some(task) = queues.urgent.pop_front() {
+            return Some(task);
+        }
+        if !urgent_only && let Some(task) = queues.ordinary.pop_front() {
+            return Some(task);
+        }
+        if queues.closed {
+            return None;
+        }
+        queues.urgent_idle |= urgent_only;
+        let wake = if urgent_only { &shared.urgent } else { &shared.any };
+        queues = wake.wait(queues).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// Reads a range so that the page cache holds it. An error shows again when the range is sent, and is handled there.
+fn read_ahead(file: &FileHandle, offset: u64, len: u32, scratch: &mut Vec<u8>) {
+    scratch.resize(READ_AHEAD_STEP, 0);
+    let end = offset + u64::from(len);
+    let mut position = offset;
+    while position < end {
+        let step = usize::try_from(end - position).map_or(READ_AHEAD_STEP, |rest| rest.min(READ_AHEAD_STEP));
+        match file.read_at(&mut scratch[..step], position) {
+            Ok(0) | Err(_) => return,
+            Ok(count) => position += count as u64,
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The data directory on a real file system.
+//!
+//! One process at a time: `hallows.lock` is held with `flock` as long as the [`RealDisk`] lives.
+//! Durable writes bypass the page cache where the file system allows, which is found out once, when the disk is opened.
+
+mod file;
+mod probe;
+
+use std::fs;
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use file::RealFile;
+pub use probe::DiskProbe;
+use probe::probe_direct;
+
+use crate::disk::{DirectoryEntry, Disk, FileHandle, OpenMode};
+
+/// The file that is locked while a process has the data directory.
+const LOCK_FILE: &str = "hallows.lock";
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RealDiskError {
+    /// Another process has it.
+    #[error(
+        "cannot open the data directory {}: {holder} has it open (its lock file {LOCK_FILE} is locked). \
+         Stop that process, or point `log.dirs` at another directory.", path.display()
+    )]
+    Locked {
+        /// The data directory.
+        path: PathBuf,
+        /// The process, as far as the lock file tells.
+        holder: String,
+    },
+    /// It cannot be created, read or written.
+    #[error(
+        "cannot use the data directory {}: {action} failed: {source}. \
+         Make it a directory that this user may read and write, on a file system mounted for writing, \
+         or point `log.dirs` at another one.", path.display()
+    )]
+    Unusable {
+        /// The data directory.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A data directory, locked for this process.
+pub struct RealDisk {
+    root: PathBuf,
+    /// Open for `syncfs` and `fstatvfs`.
+    directory: fs::File,
+    probe: DiskProbe,
+    /// Held for its lock.
+    _lock: fs::File,
+}
+
+impl RealDisk {
+    /// Creates the directory if absent, locks it and finds out how durable writes are done best.
+    ///
+    /// # Errors
+    /// [`RealDiskError::Locked`] when another process has it; [`RealDiskError::Unusable`] for everything else.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, RealDiskError> {
+        let root = root.into();
+        let fail = |action| {
+            let path = root.clone();
+            move |source| RealDiskError::Unusable { path, action, source }
+        };
+        fs::create_dir_all(&root).map_err(fail("creating it"))?;
+        let directory = fs::File::open(&root).map_err(fail("opening it"))?;
+        let lock = lock(&root)?;
+        let probe = probe_direct(&root).map_err(fail("writing a probe file"))?;
+        Ok(Self {
+            directory,
+            probe,
+            _lock: lock,
+            root,
+        })
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What was found out about the file system when it was opened, for the log.
+    #[must_use]
+    pub const fn probe(&self) -> &DiskProbe {
+        &self.probe
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        if path.is_empty() {
+            self.root.clone()
+        } else {
+            self.root.join(path)
+        }
+    }
+}
+
+fn lock(root: &Path) -> Result<fs::File, RealDiskError> {
+    let fail = |action| {
+        move |source| RealDiskError::Unusable {
+            path: root.to_path_buf(),
+            action,
+            source,
+        }
+    };
+    let mut file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(root.join(LOCK_FILE))
+        .map_err(fail("opening its lock file"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Err(locked(root, &mut file)),
+        Err(fs::TryLockError::Error(source)) => return Err(fail("locking its lock file")(source)),
+    }
+    // The number only serves the message to a second process; the lock itself is the kernel's.
+    let recorded = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    recorded.map_err(fail("writing its lock file"))?;
+    Ok(file)
+}
+
+fn locked(root: &Path, file: &mut fs::File) -> RealDiskError {
+    let mut recorded = String::new();
+    let holder = match file.read_to_string(&mut recorded) {
+        Ok(_) if !recorded.trim().is_empty() => format!("process {}", recorded.trim()),
+        _ => "another process".to_owned(),
+    };
+    RealDiskError::Locked {
+        path: root.to_path_buf(),
+        holder,
+    }
+}
+
+/// Turns "it was not there" into success.
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+impl Disk for RealDisk {
+    fn open(&self, path: &str, mode: OpenMode) -> io::Result<FileHandle> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true);
+        match mode {
+            OpenMode::Read => {}
+            OpenMode::ReadWrite => {
+                options.write(true);
+            }
+            OpenMode::Create => {
+                options.write(true).create_new(true);
+            }
+            OpenMode::Direct => {
+                options.write(true);
+                if self.probe.direct {
+                    options.custom_flags(probe::DIRECT_FLAGS);
+                }
+            }
+        }
+        let file = options.open(self.path(path))?;
+        Ok(FileHandle::new(RealFile::new(file)))
+    }
+
+    fn create_directory(&self, path: &str) -> io::Result<()> {
+        fs::create_dir_all(self.path(path))
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<DirectoryEntry>> {
+        let entries = match fs::read_dir(self.path(path)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut listed = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            listed.push(DirectoryEntry {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                is_directory: entry.file_type()?.is_dir(),
+            });
+        }
+        listed.sort();
+        Ok(listed)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        absent_is_fine(fs::remove_file(self.path(path)))
+    }
+
+    fn remove_directory(&self, path: &str) -> io::Result<()> {
+        absent_is_fine(fs::remove_dir(self.path(path)))
+    }
+
+    fn sync_directory(&self, path: &str) -> io::Result<()> {
+        fs::File::open(self.path(path))?.sync_all()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        rustix::fs::syncfs(&self.directory)?;
+        #[cfg(not(target_os = "linux"))]
+        rustix::fs::sync();
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let status = rustix::fs::fstatvfs(&self.directory)?;
+        Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    }
+
+    fn alignment(&self) -> usize {
+        self.probe.alignment
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_the_suite_of_every_disk() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let disk = RealDisk::open(directory.path()).expect("a fresh directory opens");
+        crate::disk::conformance::check(&disk);
+    }
+
+    #[test]
+    fn passes_the_suite_in_memory_too() {
+        let Ok(directory) = tempfile::tempdir_in("/dev/shm") else {
+            return; // Only Linux has a file system in memory at a known place.
+        };
+        let disk = RealDisk::open(directory.path()).expect("a fresh directory opens");
+        crate::disk::conformance::check(&disk);
+    }
+
+    #[test]
+    fn a_second_opener_is_told_who_has_it() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let first = RealDisk::open(directory.path()).expect("a fresh directory opens");
+        let message = match RealDisk::open(directory.path()) {
+            Err(error @ RealDiskError::Locked { .. }) => error.to_string(),
+            other => panic!(
+                "expected a locked directory, got {:?}",
+                other.map(|_| ()).map_err(|e| e.to_string())
+            ),
+        };
+        assert!(
+            message.contains(&format!("process {}", std::process::id())),
+            "{message}"
+        );
+        assert!(message.contains("log.dirs"), "{message}");
+        drop(first);
+        RealDisk::open(directory.path()).expect("the lock ends with its holder");
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_named() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("occupied");
+        fs::write(&path, b"not a directory").expect("writing a file");
+        let error = RealDisk::open(&path).map(|_| ()).expect_err("a file is no directory");
+        assert!(error.to_string().contains("occupied"), "{error}");
+    }
+}
