@@ -14,12 +14,26 @@ use crate::frame::{begin_frame, finish_frame};
 use crate::generated::produce_request::{PartitionProduceData, TopicProduceData};
 use crate::generated::produce_response::{NodeEndpoint, PartitionProduceResponse};
 use crate::generated::{ProduceRequest, ProduceResponse};
-use crate::header::ResponseHeader;
+use crate::header::{RequestHeader, ResponseHeader};
 use crate::reader::Reader;
 use crate::writer::Writer;
 
 /// Why reading again cannot fail.
 const WALKED: &str = "parsing walked over the same bytes at the same version";
+
+/// The acks of a frame that holds a Produce request; `None` for every other frame, and for one too short to tell.
+#[must_use]
+pub fn peek_acks(frame: &[u8]) -> Option<i16> {
+    let (header, mut reader) = RequestHeader::decode(frame).ok()?;
+    if header.key() != Some(ProduceRequest::KEY) {
+        return None;
+    }
+    if header.api_version >= 3 {
+        let flexible = header.api_version >= ProduceRequest::FLEXIBLE_FROM;
+        reader.nullable_str(flexible).ok()?;
+    }
+    reader.i16().ok()
+}
 
 /// A Produce request inside its frame. All bytes of its structure have been checked.
 #[derive(Clone, Debug)]
