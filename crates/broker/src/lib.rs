@@ -1,1 +1,32 @@
-//! Shards, routing, one handler per request, metadata and coordinator hosting.
+//! The broker: shards, routing, one handler per request, metadata, coordinator hosting.
+//!
+//! A [`Shard`] is a synchronous state machine; [`boot`] makes the shards of a data directory, a pump runs them.
+//! Nothing here blocks, reads a clock, opens a file or names a thread.
+
+mod base64;
+mod boot;
+mod connection;
+mod context;
+mod controller;
+mod coordinator;
+mod errors;
+mod fetch;
+mod gather;
+mod handlers;
+mod limits;
+mod message;
+mod metadata;
+mod op;
+mod partitions;
+mod producer_ids;
+mod response;
+mod router;
+mod rows;
+mod settings;
+mod shard;
+mod statistics;
+
+pub use boot::{BootError, BootOptions, Booted, boot, boot_with};
+pub use message::Message;
+pub use metadata::CommandError;
+pub use shard::{Advertised, NodeIdentity, Shard};

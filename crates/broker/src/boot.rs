@@ -1,0 +1,216 @@
+//! From a data directory to the shards of a broker: straight-line code over the blocking disk, before any shard runs.
+
+use std::sync::Arc;
+
+use hallows_config::BrokerConfig;
+use hallows_record::{Scratch, records};
+use hallows_runtime::{Disk, Effects, Random};
+use hallows_storage::{Identity, OpenError, Recovered, Recovery, Storage};
+use hallows_types::{Now, PartitionId, ShardId};
+
+use crate::controller::{Controller, METADATA_PARTITION};
+use crate::limits::Limits;
+use crate::metadata::{Command, CommandError, Image};
+use crate::shard::{Advertised, Life, NodeIdentity, Shard};
+
+/// Why a broker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The metadata log cannot be read, so nobody knows what exists.
+    #[error("cannot start: the metadata log failed: {0}")]
+    Metadata(hallows_storage::Failure),
+    /// The metadata log holds a command that this build does not know.
+    #[error("cannot start: {0}")]
+    Command(#[from] CommandError),
+    /// A record of the metadata log is not readable.
+    #[error("cannot start: the metadata log holds an unreadable record: {0}")]
+    Record(hallows_record::RecordError),
+}
+
+/// What a start needs besides the settings.
+pub struct BootOptions {
+    /// How many shards.
+    pub shards: u16,
+    /// What clients are told, by listener.
+    pub advertised: Vec<Advertised>,
+    /// The time of the start.
+    pub now: Now,
+    /// The seed of all identifiers made by this process.
+    pub seed: u64,
+}
+
+/// A broker that is ready to run.
+pub struct Booted {
+    /// One per core.
+    pub shards: Vec<Shard>,
+    /// Whether the last stop was clean, or this is the first start.
+    pub was_clean: bool,
+    /// The cluster's id as clients see it.
+    pub cluster_id: Arc<str>,
+}
+
+/// Recovers everything and builds the shards.
+///
+/// # Errors
+/// [`BootError`] when the node as a whole cannot start. A damaged partition fails alone: it is served as failed.
+pub fn boot(disk: Arc<dyn Disk>, config: BrokerConfig, options: BootOptions) -> Result<Booted, BootError> {
+    let mut random = Random::from_seed(options.seed);
+    let settings = crate::settings::storage_settings(&config);
+    boot_with(disk, config, options, &mut random, settings)
+}
+
+/// As [`boot`], with storage settings of the caller's: for simulation, whose harness breaks promises on purpose.
+///
+/// # Errors
+/// As [`boot`].
+pub fn boot_with(
+    disk: Arc<dyn Disk>,
+    config: BrokerConfig,
+    options: BootOptions,
+    random: &mut Random,
+    settings: hallows_storage::StorageSettings,
+) -> Result<Booted, BootError> {
+    let now = options.now;
+    let fresh = Identity { cluster_id: fresh_cluster_id(&config, random), node_id: config.node_id };
+    let mut recovery = Recovery::begin(Arc::clone(&disk), settings, || fresh)?;
+    let was_clean = recovery.was_clean();
+    let metadata = recovery.recover(METADATA_PARTITION, crate::settings::metadata_log_config(&config), now);
+    let image = fold(&metadata, &*disk, options.shards)?;
+    let mut placed: Vec<Vec<Recovered>> = std::iter::repeat_with(Vec::new).take(usize::from(options.shards)).collect();
+    placed[0].push(metadata);
+    for topic in image.topics.values() {
+        let log = crate::settings::log_config(&config, topic);
+        for (id, shard) in topic.partition_ids() {
+            placed[usize::from(shard.0)].push(recovery.recover(id, log.clone(), now));
+        }
+    }
+    report_damage(&placed);
+    let ids: Vec<Vec<PartitionId>> =
+        placed.iter().map(|shard| shard.iter().map(Recovered::id).collect()).collect();
+    let identity = NodeIdentity {
+        cluster_id: cluster_id_text(&config, recovery.identity()).into(),
+        node_id: config.node_id,
+        advertised: options.advertised,
+    };
+    let seeds: Vec<u64> = (0..options.shards).map(|_| random.next_u64()).collect();
+    let storages = recovery.finish(placed, now, &seeds)?;
+    let config = config.with_dynamic(&crate::settings::dynamic_overrides(&image));
+    let start = Start { config: Arc::new(config), identity, image, was_clean, now };
+    let shards: Vec<Shard> = storages
+        .into_iter()
+        .zip(ids)
+        .zip((0..).map(ShardId))
+        .map(|((storage, ids), id)| start.shard(id, storage, &ids, random))
+        .collect();
+    Ok(Booted { shards, was_clean, cluster_id: Arc::clone(&start.identity.cluster_id) })
+}
+
+struct Start {
+    config: Arc<BrokerConfig>,
+    identity: NodeIdentity,
+    image: Image,
+    was_clean: bool,
+    now: Now,
+}
+
+impl Start {
+    fn shard(&self, id: ShardId, storage: Storage, ids: &[PartitionId], random: &mut Random) -> Shard {
+        let limits = Limits::new(&self.config);
+        let shard_count = self.image.shard_count();
+        let lanes = usize::from(shard_count);
+        let mut shard = Shard {
+            id,
+            shard_count,
+            now: self.now,
+            effects: Effects::default(),
+            config: Arc::clone(&self.config),
+            limits,
+            identity: self.identity.clone(),
+            image: Arc::new(self.image.clone()),
+            storage,
+            partitions: crate::partitions::Partitions::default(),
+            connections: std::collections::BTreeMap::new(),
+            ready: std::collections::VecDeque::new(),
+            gathers: crate::rows::Rows::default(),
+            timers: std::collections::BTreeSet::new(),
+            sessions: crate::fetch::Sessions::default(),
+            coordinators: crate::coordinator::Coordinators::default(),
+            controller: None,
+            producer_ids: crate::producer_ids::ProducerIds::default(),
+            asks: std::iter::repeat_with(Vec::new).take(lanes).collect(),
+            tells: std::iter::repeat_with(Vec::new).take(lanes).collect(),
+            random: Random::from_seed(random.next_u64()),
+            statistics: crate::statistics::ShardStatistics::default(),
+            life: if self.was_clean { Life::Serving } else { Life::Starting },
+            scratch: Scratch::new(limits.decompressed_batch_bytes_max),
+        };
+        for &partition in ids {
+            self.adopt(&mut shard, partition);
+        }
+        shard
+    }
+
+    fn adopt(&self, shard: &mut Shard, id: PartitionId) {
+        let Some(key) = shard.storage.find(id) else { return };
+        shard.partitions.insert(key, id);
+        if id == METADATA_PARTITION {
+            shard.controller = Some(Controller::new(key, self.image.clone()));
+            if !self.was_clean {
+                shard.raise_leader_epochs();
+            }
+            return;
+        }
+        if let Some(topic) = shard.image.topic_by_id(id.topic).cloned() {
+            shard.storage.set_leader_epoch(key, topic.leader_epoch);
+            shard.host_coordinator(&topic, id, key);
+        }
+    }
+}
+
+impl Shard {
+    /// After an unclean stop, clients must be able to see that records may be gone: every leader epoch rises, durably,
+    /// before anything is served.
+    fn raise_leader_epochs(&mut self) {
+        let answer = crate::controller::AdminAnswer::Items(Vec::new());
+        self.commit(None, &[Command::RaiseLeaderEpochs], answer);
+    }
+}
+
+fn fold(metadata: &Recovered, disk: &dyn Disk, shards: u16) -> Result<Image, BootError> {
+    if let Some(failure) = metadata.failure() {
+        return Err(BootError::Metadata(failure.clone()));
+    }
+    let mut image = Image::new(shards);
+    let mut scratch = Scratch::new(usize::MAX);
+    for batch in metadata.batches(disk) {
+        let batch = batch.map_err(BootError::Metadata)?;
+        let base = hallows_record::BatchHeader::parse(&batch).map_or(0, |header| header.base_offset.0);
+        for record in records(&batch, &mut scratch).map_err(BootError::Record)? {
+            let record = record.map_err(BootError::Record)?;
+            let offset = base + i64::from(record.offset_delta);
+            image.apply(&Command::decode(record.value.unwrap_or_default(), offset)?);
+        }
+    }
+    Ok(image)
+}
+
+fn report_damage(placed: &[Vec<Recovered>]) {
+    for recovered in placed.iter().flatten() {
+        if let Some(failure) = recovered.failure() {
+            tracing::error!(partition = %recovered.id(), %failure, "a partition is not served");
+        }
+    }
+}
+
+/// A fresh directory's id: what `cluster.id` says if it is 22 characters of base64, or a random one.
+fn fresh_cluster_id(config: &BrokerConfig, random: &mut Random) -> [u8; 16] {
+    config.cluster_id.as_deref().and_then(crate::base64::decode_uuid).unwrap_or_else(|| random.uuid())
+}
+
+/// What clients see: `cluster.id` as it stands, or the directory's id.
+fn cluster_id_text(config: &BrokerConfig, identity: &Identity) -> String {
+    config.cluster_id.clone().unwrap_or_else(|| crate::base64::encode_uuid(identity.cluster_id))
+}

@@ -1,0 +1,61 @@
+//! Domain errors as Kafka's error codes. The only place where one becomes the other.
+
+use hallows_protocol::ErrorCode;
+use hallows_record::{BatchError, RecordError, RecordErrorKind};
+use hallows_storage::AppendError;
+
+use crate::op::{AppendFailure, PartitionFailure};
+
+/// The code of a partition that cannot answer.
+pub(crate) fn partition_code(failure: &PartitionFailure) -> ErrorCode {
+    match failure {
+        PartitionFailure::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        PartitionFailure::Failed(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+        PartitionFailure::OffsetOutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
+        PartitionFailure::FencedLeaderEpoch => ErrorCode::FENCED_LEADER_EPOCH,
+        PartitionFailure::UnknownLeaderEpoch => ErrorCode::UNKNOWN_LEADER_EPOCH,
+        PartitionFailure::UnknownTopicId => ErrorCode::UNKNOWN_TOPIC_ID,
+        PartitionFailure::InconsistentTopicId => ErrorCode::INCONSISTENT_TOPIC_ID,
+    }
+}
+
+/// The code of an append that was refused or not acknowledged.
+///
+/// Back-pressure and a full disk are retriable codes, so that a stock producer tries again by itself.
+pub(crate) fn append_code(failure: &AppendFailure) -> ErrorCode {
+    match failure {
+        AppendFailure::Partition(failure) => partition_code(failure),
+        AppendFailure::Storage(error) => match error {
+            AppendError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+            AppendError::Invalid { .. } => ErrorCode::CORRUPT_MESSAGE,
+            AppendError::OutOfOrderSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+            AppendError::InvalidProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
+            AppendError::Busy => ErrorCode::REQUEST_TIMED_OUT,
+            AppendError::Full | AppendError::Failed(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+            AppendError::OffsetsExhausted => ErrorCode::UNKNOWN_SERVER_ERROR,
+        },
+    }
+}
+
+/// The code of a batch that is refused as a whole.
+pub(crate) fn batch_code(error: &BatchError) -> ErrorCode {
+    match error {
+        BatchError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+        BatchError::UnsupportedMagic { .. } | BatchError::MoreThanOneBatch { .. } | BatchError::NoBatch => {
+            ErrorCode::INVALID_RECORD
+        }
+        _ => ErrorCode::CORRUPT_MESSAGE,
+    }
+}
+
+/// The code of a batch that is refused for one of its records.
+pub(crate) fn record_code(error: &RecordError) -> ErrorCode {
+    match error.kind {
+        RecordErrorKind::TimestampTooOld { .. } | RecordErrorKind::TimestampTooNew { .. } => {
+            ErrorCode::INVALID_TIMESTAMP
+        }
+        RecordErrorKind::TimestampTypeInvalid => ErrorCode::INVALID_TIMESTAMP,
+        RecordErrorKind::Compression(_) => ErrorCode::CORRUPT_MESSAGE,
+        _ => ErrorCode::INVALID_RECORD,
+    }
+}

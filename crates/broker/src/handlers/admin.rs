@@ -1,0 +1,98 @@
+//! What changes of the metadata have in common: names, results per item, the way through the controller.
+
+use hallows_protocol::ErrorCode;
+
+use crate::context::{Outcome, RequestContext};
+use crate::controller::{AdminAnswer, AdminOp, Propose};
+use crate::errors::append_code;
+use crate::op::{Op, OpAnswer};
+use crate::shard::Shard;
+
+/// The longest topic name, as in Kafka.
+const TOPIC_NAME_BYTES_MAX: usize = 249;
+
+/// How one item of a request ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ItemResult {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: Option<String>,
+}
+
+impl ItemResult {
+    pub(crate) const OK: Self = Self { code: ErrorCode::NONE, message: None };
+
+    pub(crate) fn error(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: Some(message.into()) }
+    }
+
+    pub(crate) fn is_ok(&self) -> bool {
+        self.code == ErrorCode::NONE
+    }
+}
+
+impl Shard {
+    /// Has the controller decide and commit a change of `count` items, then finishes with one result per item.
+    pub(crate) fn change(
+        &mut self,
+        context: RequestContext,
+        count: usize,
+        propose: Propose,
+        finish: impl FnOnce(&mut Self, RequestContext, Vec<ItemResult>) -> Outcome + Send + 'static,
+    ) -> Outcome {
+        let op = Op::Admin(Box::new(AdminOp { propose }));
+        let deadline = hallows_types::Monotonic::NEVER;
+        self.gather(context, vec![op], deadline, move |shard, context, answers| {
+            let results = match answers.into_iter().next().flatten() {
+                Some(OpAnswer::Admin(answer)) => results(*answer, count),
+                _ => vec![ItemResult::error(ErrorCode::UNKNOWN_SERVER_ERROR, "no answer"); count],
+            };
+            finish(shard, context, results)
+        })
+    }
+}
+
+fn results(answer: AdminAnswer, count: usize) -> Vec<ItemResult> {
+    match answer {
+        AdminAnswer::Items(items) => items,
+        AdminAnswer::ProducerIds { .. } => vec![ItemResult::OK; count],
+        AdminAnswer::NotCommitted(failure) => {
+            let message = format!("the metadata log did not take the change: {failure:?}");
+            vec![ItemResult::error(append_code(&failure), message); count]
+        }
+    }
+}
+
+/// Kafka's rules for topic names.
+///
+/// # Errors
+/// INVALID_TOPIC_EXCEPTION with Kafka's reasons.
+pub(crate) fn check_topic_name(name: &str) -> Result<(), ItemResult> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let reason = match name {
+        "" => "the empty string is not allowed".to_owned(),
+        "." | ".." => "'.' or '..' is not allowed".to_owned(),
+        _ if name.len() > TOPIC_NAME_BYTES_MAX => {
+            format!("the length of {name} is longer than the max allowed length {TOPIC_NAME_BYTES_MAX}")
+        }
+        _ if !name.bytes().all(legal) => {
+            format!("{name} contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'")
+        }
+        _ => return Ok(()),
+    };
+    Err(ItemResult::error(ErrorCode::INVALID_TOPIC_EXCEPTION, format!("Topic name is invalid: {reason}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn illegal_topic_names_are_refused() {
+        for bad in ["", ".", "..", "a b", "ä", "a/b", &"x".repeat(250)] {
+            assert_eq!(check_topic_name(bad).unwrap_err().code, ErrorCode::INVALID_TOPIC_EXCEPTION, "{bad}");
+        }
+        for good in ["a", "...", "A_b-c.9", &"x".repeat(249)] {
+            check_topic_name(good).unwrap();
+        }
+    }
+}

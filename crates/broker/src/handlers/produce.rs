@@ -1,0 +1,272 @@
+//! Produce, versions 3 to 13 (advertised from 0).
+//!
+//! Versions 0 to 2 close the connection: they carry record batches before v2. They are advertised all the same, as in
+//! Kafka 4 (KAFKA-18659), since older librdkafka takes a higher minimum for a broker that knows no compression.
+//! Topic ids replace names from version 13 on (KIP-516). acks=0 has no answer; an error on it closes the connection.
+//! Deliberately missing: transactional batches, which are refused with INVALID_TXN_STATE.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use hallows_config::{CleanupPolicy, TimestampType};
+use hallows_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+};
+use hallows_protocol::produce::ProduceRequestView;
+use hallows_protocol::{ErrorCode, Reader};
+use hallows_record::{
+    Codec, MaxTimestampCheck, RecordLimits, Scratch, StructureLimits, TimestampBounds, assign_offset_and_epoch,
+    check_records, check_structure, set_log_append_time, set_max_timestamp, single_batch,
+};
+use hallows_types::{LeaderEpoch, Offset, PartitionId, TopicId, WallTime};
+
+use crate::context::{Operation, Outcome, RequestContext, Resource};
+use crate::errors::{append_code, batch_code, record_code};
+use crate::gather::Answers;
+use crate::metadata::Topic;
+use crate::op::{Op, OpAnswer, PartitionOp};
+use crate::response::answer;
+use crate::settings::topic_config;
+use crate::shard::Shard;
+
+/// The oldest version whose records are batches v2.
+const VERSION_MIN: i16 = 3;
+/// The oldest version whose clients can read zstd (KIP-110).
+const ZSTD_VERSION_MIN: i16 = 7;
+
+/// One partition of the request.
+struct Part {
+    name: Arc<str>,
+    id: TopicId,
+    index: i32,
+    /// What went wrong before the append; `None` for a part that was asked of its owner.
+    refused: Option<Refusal>,
+}
+
+/// Why a batch is not even tried.
+#[derive(Debug)]
+struct Refusal {
+    code: ErrorCode,
+    message: Option<String>,
+    record_index: Option<i32>,
+}
+
+impl Refusal {
+    const fn code(code: ErrorCode) -> Self {
+        Self { code, message: None, record_index: None }
+    }
+}
+
+struct Batch {
+    topic: Arc<Topic>,
+    part: usize,
+    range: Range<usize>,
+}
+
+pub(crate) fn handle(shard: &mut Shard, context: RequestContext, mut frame: BytesMut, body_at: usize) -> Outcome {
+    if context.version < VERSION_MIN {
+        return Outcome::Close(format!("Produce version {} carries record batches before v2", context.version));
+    }
+    let request = match ProduceRequestView::parse(&mut Reader::new(&frame[body_at..]), context.version) {
+        Ok(request) => request,
+        Err(error) => return Outcome::Close(format!("malformed Produce request: {error}")),
+    };
+    let acks = request.acks;
+    let timeout = std::time::Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let (mut parts, batches) = collect(shard, &context, &request, body_at);
+    if parts.len() > shard.limits.request_partitions_max {
+        return Outcome::Close("a request names more than request.partitions.max partitions".to_owned());
+    }
+    let mut ops = Vec::with_capacity(batches.len());
+    let mut cut = 0;
+    for Batch { topic, part, range } in batches {
+        drop(frame.split_to(range.start - cut));
+        let mut records = frame.split_to(range.len());
+        cut = range.end;
+        match prepare(shard, &topic, context.version, &mut records) {
+            Ok(()) => {
+                let id = PartitionId { topic: topic.id, index: parts[part].index };
+                ops.push(Op::Partition(id, PartitionOp::Append { batch: records }));
+            }
+            Err(refusal) => parts[part].refused = Some(refusal),
+        }
+    }
+    let deadline = shard.now.monotonic.after(timeout);
+    shard.gather(context, ops, deadline, move |_, context, answers| finish(&context, acks, parts, answers))
+}
+
+/// The partitions of a request, and where in the frame the batches of those that can be tried are.
+fn collect(
+    shard: &Shard,
+    context: &RequestContext,
+    request: &ProduceRequestView<'_>,
+    body_at: usize,
+) -> (Vec<Part>, Vec<Batch>) {
+    let mut parts = Vec::new();
+    let mut batches = Vec::new();
+    for data in request.topics() {
+        let topic = named_topic(shard, context.version, data.name, data.topic_id);
+        let name = topic.as_ref().map_or_else(|_| data.name.into(), |topic| Arc::clone(&topic.name));
+        for partition in data.partitions() {
+            let checked = topic.as_ref().map_err(|code| *code).and_then(|topic| {
+                check_target(context, request, topic, partition.index)?;
+                Ok(topic)
+            });
+            let refused = match (checked, partition.records) {
+                (Err(code), _) => Some(Refusal::code(code)),
+                (Ok(_), None) => Some(Refusal::code(ErrorCode::INVALID_RECORD)),
+                (Ok(topic), Some(_)) => {
+                    let Range { start, end } = partition.records_range;
+                    let range = body_at + start..body_at + end;
+                    batches.push(Batch { topic: Arc::clone(topic), part: parts.len(), range });
+                    None
+                }
+            };
+            parts.push(Part { name: Arc::clone(&name), id: data.topic_id, index: partition.index, refused });
+        }
+    }
+    (parts, batches)
+}
+
+fn named_topic(shard: &Shard, version: i16, name: &str, id: TopicId) -> Result<Arc<Topic>, ErrorCode> {
+    if version >= 13 {
+        shard.image.topic_by_id(id).cloned().ok_or(ErrorCode::UNKNOWN_TOPIC_ID)
+    } else {
+        shard.image.topic(name).cloned().ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+    }
+}
+
+fn check_target(
+    context: &RequestContext,
+    request: &ProduceRequestView<'_>,
+    topic: &Topic,
+    index: i32,
+) -> Result<(), ErrorCode> {
+    context.authorize(Operation::Write, Resource::Topic(&topic.name))?;
+    if !matches!(request.acks, -1..=1) {
+        return Err(ErrorCode::INVALID_REQUIRED_ACKS);
+    }
+    if topic.shard(index).is_none() {
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    if topic.is_internal() {
+        return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
+    }
+    Ok(())
+}
+
+/// Validates a batch and applies the topic's rules to it, in place.
+fn prepare(shard: &mut Shard, topic: &Topic, version: i16, records: &mut BytesMut) -> Result<(), Refusal> {
+    let config = topic_config(&shard.config, topic);
+    let invalid = |error: &hallows_record::BatchError| Refusal {
+        code: batch_code(error),
+        message: Some(error.to_string()),
+        record_index: None,
+    };
+    single_batch(records).map_err(|error| invalid(&error))?;
+    let limits = StructureLimits::produced(usize::try_from(config.batch_bytes_max).unwrap_or(usize::MAX));
+    let header = check_structure(records, &limits).map_err(|error| invalid(&error))?;
+    if header.is_control() {
+        return Err(Refusal::code(ErrorCode::INVALID_RECORD));
+    }
+    if header.is_transactional() {
+        return Err(Refusal::code(ErrorCode::INVALID_TXN_STATE));
+    }
+    if header.codec() == Ok(Codec::Zstd) && version < ZSTD_VERSION_MIN {
+        return Err(Refusal::code(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE));
+    }
+    let assigns_time = config.timestamp_type == TimestampType::LogAppendTime;
+    let limits = RecordLimits {
+        key_required: config.cleanup_policy == CleanupPolicy::Compact,
+        timestamps: (!assigns_time).then(|| bounds(shard.now.wall, &config)),
+        max_timestamp: MaxTimestampCheck::Report,
+        ..RecordLimits::produced()
+    };
+    let summary = check(records, &limits, &mut shard.scratch)?;
+    if assigns_time {
+        set_log_append_time(records, shard.now.wall);
+    } else if !summary.max_timestamp_matches_header {
+        set_max_timestamp(records, summary.max_timestamp);
+    }
+    // Storage assigns the real ones; what the client wrote there must not survive a refused append.
+    assign_offset_and_epoch(records, Offset::ZERO, LeaderEpoch::UNKNOWN);
+    Ok(())
+}
+
+fn check(
+    records: &[u8],
+    limits: &RecordLimits,
+    scratch: &mut Scratch,
+) -> Result<hallows_record::RecordSummary, Refusal> {
+    check_records(records, limits, scratch).map_err(|error| Refusal {
+        code: record_code(&error),
+        message: Some(error.to_string()),
+        record_index: error.record_index,
+    })
+}
+
+fn bounds(wall: WallTime, config: &hallows_config::TopicConfig) -> TimestampBounds {
+    let ms = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    TimestampBounds::around(wall, ms(config.timestamp_before_ms_max), ms(config.timestamp_after_ms_max))
+}
+
+fn finish(context: &RequestContext, acks: i16, parts: Vec<Part>, answers: Answers) -> Outcome {
+    let mut answers = answers.into_iter();
+    let mut responses: Vec<TopicProduceResponse> = Vec::new();
+    for part in parts {
+        let response = match part.refused {
+            Some(refusal) => refused(part.index, refusal),
+            None => appended(part.index, answers.next().flatten()),
+        };
+        if acks == 0 && response.error_code != ErrorCode::NONE {
+            return Outcome::Close(format!("a record sent with acks=0 was refused: {}", response.error_code));
+        }
+        match responses.last_mut() {
+            Some(topic) if *topic.name == *part.name && topic.topic_id == part.id => {
+                topic.partition_responses.push(response);
+            }
+            _ => responses.push(TopicProduceResponse {
+                name: part.name.to_string(),
+                topic_id: part.id,
+                partition_responses: vec![response],
+            }),
+        }
+    }
+    if acks == 0 {
+        return Outcome::Silent;
+    }
+    answer(context, &ProduceResponse { responses, ..ProduceResponse::default() })
+}
+
+fn refused(index: i32, refusal: Refusal) -> PartitionProduceResponse {
+    let record_errors = refusal.record_index.map(|batch_index| BatchIndexAndErrorMessage {
+        batch_index,
+        batch_index_error_message: refusal.message.clone(),
+    });
+    PartitionProduceResponse {
+        index,
+        error_code: refusal.code,
+        base_offset: -1,
+        log_append_time_ms: -1,
+        log_start_offset: -1,
+        record_errors: record_errors.into_iter().collect(),
+        error_message: refusal.message,
+        ..PartitionProduceResponse::default()
+    }
+}
+
+fn appended(index: i32, told: Option<OpAnswer>) -> PartitionProduceResponse {
+    match told {
+        Some(OpAnswer::Appended(Ok(done))) => PartitionProduceResponse {
+            index,
+            base_offset: done.appended.base_offset.0,
+            log_append_time_ms: done.appended.log_append_time.unwrap_or(WallTime::NONE).0,
+            log_start_offset: done.log_start.0,
+            ..PartitionProduceResponse::default()
+        },
+        Some(OpAnswer::Appended(Err(failure))) => refused(index, Refusal::code(append_code(&failure))),
+        // The deadline came first; the batch may still be committed, as the error says.
+        _ => refused(index, Refusal::code(ErrorCode::REQUEST_TIMED_OUT)),
+    }
+}
