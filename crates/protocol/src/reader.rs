@@ -128,6 +128,11 @@ impl<'a> Reader<'a> {
         Ok(self.i8()? >= 0)
     }
 
+    /// Whether a nullable structure follows as the value of a tag: there 0 stands for null.
+    pub(crate) fn is_present_in_tag(&mut self) -> Result<bool, DecodeError> {
+        Ok(self.unsigned_varint()? != 0)
+    }
+
     /// Reads an unsigned variable-length integer of 32 bits.
     ///
     /// # Errors

@@ -107,6 +107,16 @@ impl Writer {
         self.buffer.push(u8::from(value));
     }
 
+    /// Says whether a nullable structure follows.
+    pub(crate) fn presence(&mut self, present: bool) {
+        self.i8(if present { 1 } else { -1 });
+    }
+
+    /// Says whether a nullable structure follows as the value of a tag.
+    pub(crate) fn presence_in_tag(&mut self, present: bool) {
+        self.unsigned_varint(u32::from(present));
+    }
+
     pub(crate) fn uuid(&mut self, value: Uuid) {
         self.raw(&value);
     }

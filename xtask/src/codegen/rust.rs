@@ -476,7 +476,8 @@ impl Context_<'_> {
                 let decode = format!("{name}::decode(reader, version)?");
                 if field.nullable.is_some() {
                     self.ensure_always_nullable(field)?;
-                    format!("if reader.is_present()? {{ Some({decode}) }} else {{ None }}")
+                    let present = if field.tag.is_some() { "is_present_in_tag" } else { "is_present" };
+                    format!("if reader.{present}()? {{ Some({decode}) }} else {{ None }}")
                 } else {
                     decode
                 }
@@ -618,9 +619,12 @@ impl Context_<'_> {
                 };
                 format!("writer.{prefix}{stem}_array({value}, {flexible})?;\n")
             }
-            (false, Shape::Struct(_)) if nullable => format!(
-                "if let Some(value) = &self.{name} {{\nwriter.i8(1);\nvalue.encode(writer, version)?;\n}} else {{\nwriter.i8(-1);\n}}\n"
-            ),
+            (false, Shape::Struct(_)) if nullable => {
+                let presence = if field.tag.is_some() { "presence_in_tag" } else { "presence" };
+                format!(
+                    "writer.{presence}(self.{name}.is_some());\nif let Some(value) = &self.{name} {{\nvalue.encode(writer, version)?;\n}}\n"
+                )
+            }
             (false, Shape::Struct(_)) => format!("self.{name}.encode(writer, version)?;\n"),
             (false, Shape::Scalar(_)) => format!("writer.{stem}(self.{name});\n"),
             (false, _) => {

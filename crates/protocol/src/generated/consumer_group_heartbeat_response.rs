@@ -91,11 +91,9 @@ impl ConsumerGroupHeartbeatResponse {
         writer.nullable_str(self.member_id.as_deref(), true)?;
         writer.i32(self.member_epoch);
         writer.i32(self.heartbeat_interval_ms);
+        writer.presence(self.assignment.is_some());
         if let Some(value) = &self.assignment {
-            writer.i8(1);
             value.encode(writer, version)?;
-        } else {
-            writer.i8(-1);
         }
         writer.tag_count(0);
         Ok(())

@@ -81,7 +81,7 @@ impl<'a> ConsumerGroupMemberMetadataValue<'a> {
             let tag = reader.tag()?;
             match tag.number {
                 0 => {
-                    value.classic_member_metadata = if reader.is_present()? {
+                    value.classic_member_metadata = if reader.is_present_in_tag()? {
                         Some(ClassicMemberMetadata::decode(reader, version)?)
                     } else {
                         None
@@ -117,11 +117,9 @@ impl<'a> ConsumerGroupMemberMetadataValue<'a> {
         writer.tag_count(u32::from(has_classic_member_metadata));
         if has_classic_member_metadata {
             let tag = writer.begin_tag(0);
+            writer.presence_in_tag(self.classic_member_metadata.is_some());
             if let Some(value) = &self.classic_member_metadata {
-                writer.i8(1);
                 value.encode(writer, version)?;
-            } else {
-                writer.i8(-1);
             }
             writer.end_tag(tag)?;
         }

@@ -82,11 +82,9 @@ impl<'a> DescribeTopicPartitionsRequest<'a> {
         )?;
         writer.array(&self.topics, true, version, TopicRequest::encode)?;
         writer.i32(self.response_partition_limit);
+        writer.presence(self.cursor.is_some());
         if let Some(value) = &self.cursor {
-            writer.i8(1);
             value.encode(writer, version)?;
-        } else {
-            writer.i8(-1);
         }
         writer.tag_count(0);
         Ok(())

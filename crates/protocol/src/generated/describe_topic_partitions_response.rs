@@ -85,11 +85,9 @@ impl DescribeTopicPartitionsResponse {
             version,
             DescribeTopicPartitionsResponseTopic::encode,
         )?;
+        writer.presence(self.next_cursor.is_some());
         if let Some(value) = &self.next_cursor {
-            writer.i8(1);
             value.encode(writer, version)?;
-        } else {
-            writer.i8(-1);
         }
         writer.tag_count(0);
         Ok(())

@@ -150,11 +150,9 @@ impl DescribedGroup {
         writer.str(&self.group_state, true)?;
         writer.i32(self.group_epoch);
         writer.i32(self.assignment_epoch);
+        writer.presence(self.topology.is_some());
         if let Some(value) = &self.topology {
-            writer.i8(1);
             value.encode(writer, version)?;
-        } else {
-            writer.i8(-1);
         }
         writer.array(&self.members, true, version, Member::encode)?;
         writer.i32(self.authorized_operations);
@@ -327,11 +325,9 @@ impl Member {
         writer.str(&self.client_host, true)?;
         writer.i32(self.topology_epoch);
         writer.str(&self.process_id, true)?;
+        writer.presence(self.user_endpoint.is_some());
         if let Some(value) = &self.user_endpoint {
-            writer.i8(1);
             value.encode(writer, version)?;
-        } else {
-            writer.i8(-1);
         }
         writer.array(&self.client_tags, true, version, KeyValue::encode)?;
         writer.array(&self.task_offsets, true, version, TaskOffset::encode)?;

@@ -147,21 +147,17 @@ impl<'a> StreamsGroupHeartbeatRequest<'a> {
         writer.nullable_str(self.instance_id, true)?;
         writer.nullable_str(self.rack_id, true)?;
         writer.i32(self.rebalance_timeout_ms);
+        writer.presence(self.topology.is_some());
         if let Some(value) = &self.topology {
-            writer.i8(1);
             value.encode(writer, version)?;
-        } else {
-            writer.i8(-1);
         }
         writer.nullable_array(self.active_tasks.as_deref(), true, version, TaskIds::encode)?;
         writer.nullable_array(self.standby_tasks.as_deref(), true, version, TaskIds::encode)?;
         writer.nullable_array(self.warmup_tasks.as_deref(), true, version, TaskIds::encode)?;
         writer.nullable_str(self.process_id, true)?;
+        writer.presence(self.user_endpoint.is_some());
         if let Some(value) = &self.user_endpoint {
-            writer.i8(1);
             value.encode(writer, version)?;
-        } else {
-            writer.i8(-1);
         }
         writer.nullable_array(self.client_tags.as_deref(), true, version, KeyValue::encode)?;
         writer.nullable_array(self.task_offsets.as_deref(), true, version, TaskOffset::encode)?;
