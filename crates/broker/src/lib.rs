@@ -30,3 +30,9 @@ pub use boot::{BootError, BootOptions, Booted, boot, boot_with};
 pub use message::Message;
 pub use metadata::CommandError;
 pub use shard::{Advertised, NodeIdentity, Shard};
+
+/// A pump moves each shard into its thread.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<Shard>();
+};
