@@ -28,7 +28,8 @@ impl Scratch {
                 output_bytes_max,
                 ..Output::default()
             },
-            ..Self::default()
+            #[cfg(feature = "std")]
+            zstd: compression::zstd::Context::default(),
         }
     }
 
@@ -120,6 +121,7 @@ impl Output {
     }
 
     /// All memory at hand, and at least [`Output::room`] of `wanted`; never past the bound.
+    #[cfg(feature = "std")]
     pub(crate) fn room_at_least(&mut self, wanted: usize) -> &mut [u8] {
         self.room(wanted);
         &mut self.buffer[self.filled..]

@@ -18,29 +18,36 @@ pub(crate) enum VarintError {
 }
 
 /// Takes a signed 32-bit integer from the front of `bytes`.
-#[inline]
+#[inline(always)]
 pub(crate) fn read_i32(bytes: &mut &[u8]) -> Result<i32, VarintError> {
-    match **bytes {
-        // Almost every field of almost every record takes one byte.
-        [first, ref rest @ ..] if first < 0x80 => {
-            *bytes = rest;
-            Ok(i32::from(first >> 1) ^ -i32::from(first & 1))
-        }
-        _ => read_u64(bytes)
-            .and_then(|raw| u32::try_from(raw).map_err(|_| VarintError::Invalid))
-            .map(|raw| (raw >> 1).cast_signed() ^ -(raw & 1).cast_signed()),
-    }
+    let raw = u32::try_from(read_u64(bytes)?).map_err(|_| VarintError::Invalid)?;
+    Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
 }
 
 /// Takes a signed 64-bit integer from the front of `bytes`.
-#[inline]
+#[inline(always)]
 pub(crate) fn read_i64(bytes: &mut &[u8]) -> Result<i64, VarintError> {
     let raw = read_u64(bytes)?;
     Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
 }
 
-#[inline]
+/// Almost every field of almost every record takes one byte or two, so those are decided inline.
+#[inline(always)]
 fn read_u64(bytes: &mut &[u8]) -> Result<u64, VarintError> {
+    match **bytes {
+        [first, ref rest @ ..] if first < 0x80 => {
+            *bytes = rest;
+            Ok(u64::from(first))
+        }
+        [first, second, ref rest @ ..] if second < 0x80 => {
+            *bytes = rest;
+            Ok(u64::from(first & 0x7f) | u64::from(second) << 7)
+        }
+        _ => read_u64_long(bytes),
+    }
+}
+
+fn read_u64_long(bytes: &mut &[u8]) -> Result<u64, VarintError> {
     let mut value = 0_u64;
     for index in 0..VARINT64_BYTES_MAX {
         let [byte, ref rest @ ..] = **bytes else {

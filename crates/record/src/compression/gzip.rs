@@ -47,7 +47,7 @@ fn decompress_member(input: &[u8], output: &mut Output) -> Result<usize, Compres
         let (read_before, written_before) = (state.total_in(), state.total_out());
         let status = state
             .decompress(rest, room, FlushDecompress::None)
-            .map_err(|_| corrupt("not a deflate stream"))?;
+            .map_err(|_| corrupt("damaged member, or its checksum"))?;
         let (just_read, written) = (
             moved(read_before, state.total_in()),
             moved(written_before, state.total_out()),
