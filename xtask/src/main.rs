@@ -2,6 +2,7 @@
 //!
 //! One file per task; this one only names them.
 
+mod bench;
 mod codegen;
 
 use clap::{Parser, Subcommand};
@@ -17,12 +18,15 @@ struct Arguments {
 /// Every task there is. A new one gets a variant here, a file of its own, and a line in `main`.
 #[derive(Subcommand)]
 enum Task {
+    /// Measures hallows beside the raw floor and, on request, Apache Kafka.
+    Bench(bench::Arguments),
     /// Writes the generated part of `crates/protocol` from its definitions.
     Codegen(codegen::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
+        Task::Bench(arguments) => bench::run(arguments),
         Task::Codegen(arguments) => codegen::run(arguments),
     }
 }

@@ -1,0 +1,85 @@
+//! The raw floor: what a broker's work costs when there is no broker.
+//!
+//! A blocking server with one thread per connection reads a frame, writes it to a file of its own, syncs it when
+//! asked to, and answers 100 bytes. The answer repeats the correlation id and is zero elsewhere, which a client
+//! reads as "no error at offset 0".
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::class::Class;
+
+/// Bytes of an answer, its length prefix included.
+const ANSWER_BYTES: usize = 100;
+/// What one read takes at most, and the largest frame.
+const BUFFER_BYTES: usize = 256 << 10;
+/// Where the correlation id of a request lies, behind length, API key and version.
+const CORRELATION_AT: usize = 8;
+
+/// Serves until the process ends.
+///
+/// # Errors
+/// When `address` cannot be listened on.
+pub fn serve(address: SocketAddr, directory: &Path, class: Class) -> Result<()> {
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    let directory: Arc<Path> = Arc::from(directory);
+    let files = AtomicU64::new(0);
+    loop {
+        let (stream, _) = listener.accept().context("cannot accept a connection")?;
+        let path = directory.join(format!("floor-{}", files.fetch_add(1, Ordering::Relaxed)));
+        thread::spawn(move || {
+            // A client that leaves ends its thread; there is nothing to report.
+            let _ = connection(stream, &path, class);
+            let _ = std::fs::remove_file(&path);
+        });
+    }
+}
+
+fn connection(mut stream: TcpStream, path: &PathBuf, class: Class) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let mut file = File::create(path)?;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut filled = 0;
+    let mut answer = [0; ANSWER_BYTES];
+    answer[..4].copy_from_slice(&96_u32.to_be_bytes());
+    loop {
+        let count = stream.read(&mut buffer[filled..])?;
+        ensure!(count > 0, "the client left");
+        filled += count;
+        let mut start = 0;
+        while let Some(size) = frame_size(&buffer[start..filled])? {
+            let frame = &buffer[start..start + size];
+            file.write_all(frame)?;
+            if class == Class::Fsync {
+                file.sync_data()?;
+            }
+            answer[4..8].copy_from_slice(&frame[CORRELATION_AT..CORRELATION_AT + 4]);
+            stream.write_all(&answer)?;
+            start += size;
+        }
+        buffer.copy_within(start..filled, 0);
+        filled -= start;
+    }
+}
+
+/// The size of the whole frame at the start of `bytes`, or `None` when more has to be read.
+fn frame_size(bytes: &[u8]) -> Result<Option<usize>> {
+    let Some(prefix) = bytes.first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let size = 4 + usize::try_from(u32::from_be_bytes(*prefix))?;
+    ensure!(
+        (CORRELATION_AT + 4..=BUFFER_BYTES).contains(&size),
+        "a frame of {size} bytes"
+    );
+    Ok((size <= bytes.len()).then_some(size))
+}
+
+const _: () = assert!(ANSWER_BYTES == 96 + 4, "the length prefix counts what follows it");
