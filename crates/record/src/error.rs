@@ -226,7 +226,7 @@ pub enum RecordErrorKind {
         /// The value as sent.
         key_length: i32,
     },
-    /// A client set the timestamp type that only the broker may set.
+    /// A client set the batch's timestamp type to the one that only the broker may set; each record is at fault.
     #[error("timestamp type is LogAppendTime, which only the broker sets")]
     TimestampTypeInvalid,
     /// A timestamp delta leads past the representable times.

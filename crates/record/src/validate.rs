@@ -298,9 +298,6 @@ pub struct RecordSummary {
 /// Kafka's `LogValidator.validateRecord`, `DefaultRecordBatch.iterator`.
 pub fn check_records(batch: &[u8], limits: &RecordLimits, scratch: &mut Scratch) -> Result<RecordSummary, RecordError> {
     let header = BatchHeader::parse(batch)?;
-    if header.timestamp_type() == TimestampType::LogAppendTime && !limits.log_append_time_allowed {
-        return Err(RecordError::whole(RecordErrorKind::TimestampTypeInvalid));
-    }
     let payload = payload_of(batch, &header, scratch)?;
     let mut walk = Walk::new(&header, limits);
     for (index, record) in (0..).zip(RecordIter::new(payload, header.record_count)) {
@@ -436,6 +433,9 @@ fn check_rules(
 ) -> Result<(), RecordErrorKind> {
     if limits.key_required && record.key.is_none() {
         return Err(RecordErrorKind::NullKey);
+    }
+    if timestamp_type == TimestampType::LogAppendTime && !limits.log_append_time_allowed {
+        return Err(RecordErrorKind::TimestampTypeInvalid);
     }
     match limits.timestamps {
         Some(TimestampBounds { earliest, latest })

@@ -456,8 +456,12 @@ fn a_client_may_not_claim_log_append_time() {
     let mut batch = good();
     crate::set_log_append_time(&mut batch, WallTime(7));
     let scratch = &mut Scratch::new(0);
-    let expected = RecordError::whole(RecordErrorKind::TimestampTypeInvalid);
+    let expected = RecordError::at(0, RecordErrorKind::TimestampTypeInvalid);
     assert_eq!(check_records(&batch, &RecordLimits::produced(), scratch), Err(expected));
+    assert_eq!(
+        rejected_records(&batch, &RecordLimits::produced(), scratch, 10).len(),
+        3
+    );
     let summary = check_records(&batch, &RecordLimits::stored(), scratch).expect("the broker may");
     assert_eq!(
         (summary.max_timestamp, summary.max_timestamp_offset_delta),
