@@ -7,6 +7,8 @@ mod definition;
 mod import;
 mod names;
 mod rust;
+mod rust_decode;
+mod rust_encode;
 mod rust_tables;
 mod rust_types;
 

@@ -2,7 +2,10 @@
 //!
 //! The story behind it: a widely used decoder reserves room for as many elements as a length claims,
 //! so that five bytes make it ask for 309 GB and abort.
-#![expect(unsafe_code, reason = "an allocator that counts is the only witness of what was asked for")]
+#![expect(
+    unsafe_code,
+    reason = "an allocator that counts is the only witness of what was asked for"
+)]
 
 mod support;
 
@@ -75,7 +78,11 @@ fn decode_everything(key: ApiKey, version: i16, bytes: &[u8]) {
         let _ = ProduceRequestView::parse(&mut Reader::new(bytes), version);
         let _ = FetchRequestView::parse(&mut Reader::new(bytes), version);
     });
-    assert!(largest <= bound, "{key:?} version {version}: {largest} bytes for {} sent", bytes.len());
+    assert!(
+        largest <= bound,
+        "{key:?} version {version}: {largest} bytes for {} sent",
+        bytes.len()
+    );
 }
 
 #[test]
@@ -96,9 +103,15 @@ fn five_bytes_claim_309_gigabytes() {
 /// Every length of every message, replaced by the largest claim.
 #[test]
 fn no_claim_takes_memory() {
-    let claims: [&[u8]; 4] =
-        [&[0xff, 0xff, 0xff, 0xff, 0x0f], &[0x7f, 0xff, 0xff, 0xff], &[0xff, 0xff, 0xff, 0x7f], &[0x7f, 0xff]];
-    for message in messages().iter().filter(|message| message.kind == Kind::Request || message.kind == Kind::Response)
+    let claims: [&[u8]; 4] = [
+        &[0xff, 0xff, 0xff, 0xff, 0x0f],
+        &[0x7f, 0xff, 0xff, 0xff],
+        &[0xff, 0xff, 0xff, 0x7f],
+        &[0x7f, 0xff],
+    ];
+    for message in messages()
+        .iter()
+        .filter(|message| message.kind == Kind::Request || message.kind == Kind::Response)
     {
         let key = ApiKey::from_number(message.key.expect("an API has a key")).expect("a known key");
         for version in versions(message) {

@@ -1,11 +1,6 @@
 //! Every message at every version: bytes made from the definitions are read and written again by the
 //! generated code and, where it knows the version, by the crate `kafka-protocol`. All three agree to
 //! the byte.
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the numbers of test data are small"
-)]
 
 mod support;
 
@@ -52,9 +47,7 @@ fn through_ours(message: &Message, version: i16, bytes: &[u8]) -> (Vec<u8>, usiz
             "ConsumerProtocolSubscription" => {
                 again::<ConsumerProtocolSubscription<'_>>(&mut reader, &mut writer, version)
             }
-            "ConsumerProtocolAssignment" => {
-                again::<ConsumerProtocolAssignment<'_>>(&mut reader, &mut writer, version)
-            }
+            "ConsumerProtocolAssignment" => again::<ConsumerProtocolAssignment<'_>>(&mut reader, &mut writer, version),
             "EndTxnMarker" => again::<EndTxnMarker>(&mut reader, &mut writer, version),
             other => panic!("{other} is not tested"),
         },
@@ -68,7 +61,9 @@ fn again<'a, M: Decode<'a>>(
     writer: &mut Writer,
     version: i16,
 ) -> Result<(), hallows_protocol::EncodeError> {
-    M::decode(reader, version).expect("bytes made from the definition").encode(writer, version)
+    M::decode(reader, version)
+        .expect("bytes made from the definition")
+        .encode(writer, version)
 }
 
 #[test]
@@ -106,11 +101,17 @@ fn through_theirs(message: &Message, version: i16, bytes: &[u8]) -> Option<Vec<u
         }
         Kind::Data if message.name == "ConsumerProtocolSubscription" => {
             let value = kafka_protocol::messages::ConsumerProtocolSubscription::decode(&mut input, version);
-            value.expect(&message.name).encode(&mut output, version).expect(&message.name);
+            value
+                .expect(&message.name)
+                .encode(&mut output, version)
+                .expect(&message.name);
         }
         Kind::Data if message.name == "ConsumerProtocolAssignment" => {
             let value = kafka_protocol::messages::ConsumerProtocolAssignment::decode(&mut input, version);
-            value.expect(&message.name).encode(&mut output, version).expect(&message.name);
+            value
+                .expect(&message.name)
+                .encode(&mut output, version)
+                .expect(&message.name);
         }
         _ => return None,
     }
@@ -137,7 +138,9 @@ fn the_definitions_agree_with_kafka_protocol() {
         for version in versions(message) {
             for seed in 0..SEEDS {
                 let bytes = make(message, version, seed);
-                let Some(found) = through_theirs(message, version, &bytes) else { break };
+                let Some(found) = through_theirs(message, version, &bytes) else {
+                    break;
+                };
                 assert_eq!(found, bytes, "{} version {version} seed {seed}", message.name);
                 compared += usize::from(seed == 0);
             }

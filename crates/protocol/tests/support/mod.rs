@@ -2,6 +2,7 @@
 //! agree with.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::cast_possible_truncation, reason = "the numbers of test data are small")]
 
 #[path = "../../../../xtask/src/codegen/definition.rs"]
 pub(crate) mod definition;
@@ -59,7 +60,13 @@ pub(crate) struct Maker<'a> {
 pub(crate) fn make(message: &Message, version: i16, seed: u64) -> Vec<u8> {
     let flexible = message.flexible.is_some_and(|range| range.contains(version));
     let random = Random(seed ^ u64::from(version.unsigned_abs()) << 32);
-    let mut maker = Maker { message, version, flexible, random, bytes: Vec::new() };
+    let mut maker = Maker {
+        message,
+        version,
+        flexible,
+        random,
+        bytes: Vec::new(),
+    };
     maker.structure(&message.fields);
     maker.bytes
 }
@@ -74,8 +81,11 @@ impl Maker<'_> {
         if !self.flexible {
             return;
         }
-        let mut tagged: Vec<&Field> =
-            fields.iter().filter(present).filter(|field| field.tag.is_some()).collect();
+        let mut tagged: Vec<&Field> = fields
+            .iter()
+            .filter(present)
+            .filter(|field| field.tag.is_some())
+            .collect();
         tagged.sort_by_key(|field| field.tag);
         tagged.retain(|_| self.random.below(2) == 0);
         self.varint(tagged.len());
@@ -141,7 +151,11 @@ impl Maker<'_> {
     fn primitive(&mut self, name: &str, field: &Field, set: bool) {
         let size = match name {
             "bool" => {
-                let value = if set { field.default.is_none() } else { self.random.below(2) == 0 };
+                let value = if set {
+                    field.default.is_none()
+                } else {
+                    self.random.below(2) == 0
+                };
                 return self.bytes.push(u8::from(value));
             }
             "string" | "bytes" | "records" => {
@@ -197,9 +211,15 @@ fn find<'a>(message: &'a Message, name: &str) -> Option<&'a [Field]> {
         })
     }
     let shared = message.structures.iter().find(|structure| structure.name == name);
-    shared.map(|structure| structure.fields.as_slice()).or_else(|| among(&message.fields, name)).or_else(
-        || message.structures.iter().find_map(|structure| among(&structure.fields, name)),
-    )
+    shared
+        .map(|structure| structure.fields.as_slice())
+        .or_else(|| among(&message.fields, name))
+        .or_else(|| {
+            message
+                .structures
+                .iter()
+                .find_map(|structure| among(&structure.fields, name))
+        })
 }
 
 /// Every version of a message.
