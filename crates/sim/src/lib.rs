@@ -7,7 +7,9 @@
 pub mod disk;
 mod random;
 mod trace;
+pub mod world;
 
 pub use disk::SimDisk;
 pub use random::Choose;
 pub use trace::Trace;
+pub use world::World;

@@ -91,6 +91,11 @@ impl Contents {
         self.write(data, offset);
     }
 
+    /// Whether a durable write was interrupted: its blocks are not in the page cache, so killing the process decides it.
+    pub(super) const fn is_interrupted(&self) -> bool {
+        self.whole_blocks
+    }
+
     /// A durable write that fails while the machine goes on: each block is written or not.
     pub(super) fn fail_durable(&mut self, data: &[u8], offset: usize, random: &mut Random) {
         for (index, block) in data.chunks(BLOCK_BYTES).enumerate() {

@@ -220,6 +220,11 @@ impl SimDisk {
         self.lock().fuse = None;
     }
 
+    /// Lets a machine that died inside a call go on, so that other interrupted calls can follow.
+    pub(crate) fn revive(&self) {
+        self.lock().dead = false;
+    }
+
     /// Whether the machine has died in the middle of a call.
     #[must_use]
     pub fn is_dead(&self) -> bool {
@@ -253,7 +258,18 @@ impl SimDisk {
     #[must_use]
     pub fn kill(&self) -> Self {
         let mut state = self.lock();
+        let state = &mut *state;
         state.counts.process_kills += 1;
+        for inode in state
+            .inodes
+            .values_mut()
+            .filter(|inode| inode.contents.is_interrupted())
+        {
+            let survival = Survival::choose(&mut state.random);
+            inode
+                .contents
+                .lose_power(survival, &mut state.random, &mut state.counts);
+        }
         state.restart();
         Self {
             state: Arc::clone(&self.state),
