@@ -102,6 +102,13 @@ fn durable_writes_are_readable(disk: &dyn Disk) {
         "seen through the page cache"
     );
     assert_eq!(read(&cached, 0, 4), [0; 4], "its neighbours are untouched");
+    assert_eq!(
+        read(&file, alignment as u64 + 1, 3),
+        b"loc",
+        "the same handle reads any position"
+    );
+    file.write_durable(&block, 0).expect("a second durable write");
+    assert_eq!(read(&cached, 0, 6), b"block\0", "no stale page is read");
 }
 
 fn directories_list_sorted(disk: &dyn Disk) {

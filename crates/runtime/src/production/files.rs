@@ -79,8 +79,8 @@ pub(super) fn read_resident_up_to(file: &FileHandle, buffer: &mut [u8], offset: 
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(Errno::INTR) => {}
-            // File systems that cannot tell count as cold: correct, only slower.
-            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(None),
+            // What cannot tell counts as cold: correct, only slower. Files that bypass the page cache say INVAL.
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
     }

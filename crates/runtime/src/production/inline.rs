@@ -44,16 +44,17 @@ pub(super) fn perform(op: DiskOp, budget: &mut usize) -> Result<io::Result<DiskO
     }
 }
 
+fn write_one_by_one(file: &FileHandle, mut offset: u64, pieces: &[Bytes]) -> io::Result<()> {
+    for piece in pieces {
+        file.write_all_at(piece, offset)?;
+        offset += piece.len() as u64;
+    }
+    Ok(())
+}
+
 fn write(file: &FileHandle, mut offset: u64, mut data: Vec<Bytes>) -> io::Result<()> {
-    let descriptor = match (&data[..], file.descriptor()) {
-        (_, Some(descriptor)) if data.len() > 1 => descriptor,
-        (pieces, _) => {
-            for piece in pieces {
-                file.write_all_at(piece, offset)?;
-                offset += piece.len() as u64;
-            }
-            return Ok(());
-        }
+    let Some(descriptor) = file.descriptor().filter(|_| data.len() > 1) else {
+        return write_one_by_one(file, offset, &data);
     };
     let mut rest = &mut data[..];
     while !rest.is_empty() {
@@ -68,6 +69,8 @@ fn write(file: &FileHandle, mut offset: u64, mut data: Vec<Bytes>) -> io::Result
             }
             Ok(written) => written,
             Err(rustix::io::Errno::INTR) => continue,
+            // The descriptor bypasses the page cache; the file itself knows the way through it.
+            Err(rustix::io::Errno::INVAL) => return write_one_by_one(file, offset, rest),
             Err(error) => return Err(error.into()),
         };
         offset += written as u64;

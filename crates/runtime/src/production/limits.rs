@@ -40,7 +40,9 @@ impl Limits {
     pub(super) fn acquire(self: &Arc<Self>, waker: &Waker) -> Option<Permit> {
         let mut state = self.lock();
         if state.connections >= self.connections_max {
-            state.waiting.push(waker.clone());
+            if !state.waiting.iter().any(|known| known.will_wake(waker)) {
+                state.waiting.push(waker.clone());
+            }
             return None;
         }
         state.connections += 1;

@@ -41,6 +41,8 @@ pub(super) struct Mailbox {
     /// The shard's thread sleeps or is about to; whoever turns it back to false owes the wake-up.
     sleeping: AtomicBool,
     shutdown: AtomicBool,
+    /// Durable writes are on their way in the shard's ring.
+    ring_busy: AtomicBool,
     waker: OnceLock<Waker>,
 }
 
@@ -109,6 +111,17 @@ impl Mailbox {
     /// Called on the shard's thread when it runs again.
     pub(super) fn after_sleep(&self) {
         self.sleeping.store(false, Ordering::Relaxed);
+        // A completion interrupts the sleep before the ring's descriptor tells of it: look at once.
+        if self.ring_busy.load(Ordering::Relaxed)
+            && let Some(waker) = self.waker.get()
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Notes whether a completion of the ring is to be expected.
+    pub(super) fn expect_ring(&self, busy: bool) {
+        self.ring_busy.store(busy, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Delivery>> {

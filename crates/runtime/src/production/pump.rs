@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use hallows_types::{Monotonic, ShardId};
+use bytes::BytesMut;
+use hallows_types::{Monotonic, Now, ShardId};
 
 use super::clock::Clock;
 use super::connection::{Closing, Connections};
@@ -68,8 +69,21 @@ pub(super) struct Pump<S: Turn> {
     shutdown_told: bool,
     /// Set when the shard has ended: until then its last answers may leave.
     ended: Option<Monotonic>,
-    /// What the operating system refused that a shard cannot live without.
-    failure: Option<io::Error>,
+    failure: Option<Failure>,
+}
+
+/// Why a shard cannot go on.
+pub(super) enum Failure {
+    /// The operating system refused something it cannot live without.
+    System(io::Error),
+    /// A turn, or the pump itself, panicked.
+    Panicked,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
 }
 
 /// What a pump is built from.
@@ -132,25 +146,34 @@ impl<S: Turn + 'static> Pump<S> {
         self.settings.poll_spin
     }
 
-    pub(super) fn take_failure(&mut self) -> Option<io::Error> {
+    pub(super) fn take_failure(&mut self) -> Option<Failure> {
         self.failure.take()
     }
 
-    /// Notes bytes for the next turn.
-    pub(super) fn received(&mut self, connection: ConnectionId, bytes: bytes::BytesMut) {
-        let now = self.clock.monotonic();
+    /// Runs the turns that received bytes cause, and what follows from them.
+    pub(super) fn received(&mut self, connection: ConnectionId, bytes: BytesMut) {
+        let now = self.clock.now();
         if let Some(connection) = self.connections.get(connection) {
-            connection.active = now;
+            connection.active = now.monotonic;
         }
-        self.inbox.push(Event::Received { connection, bytes }, now);
+        self.inbox.push(Event::Received { connection, bytes }, now.monotonic);
+        self.settle_from(now);
+        if !self.settings.poll_spin.is_zero() {
+            self.loop_waker.wake_by_ref();
+        }
     }
 
     /// Runs turns until nothing is left to do, performs what they want, and sees to the next wake-up.
     pub(super) fn settle(&mut self) {
-        self.collect();
+        let now = self.clock.now();
+        self.settle_from(now);
+    }
+
+    /// As `settle`, with a clock just read: on the shortest path each reading counts.
+    fn settle_from(&mut self, mut now: Now) {
+        self.collect(now.monotonic);
         let mut inline_budget = INLINE_BYTES_PER_PASS;
         for _ in 0..TURNS_PER_PASS {
-            let now = self.clock.now();
             if self.inbox.is_empty() {
                 self.send_listed(now.monotonic);
             }
@@ -165,17 +188,19 @@ impl<S: Turn + 'static> Pump<S> {
             self.worked = now.monotonic;
             self.shard.turn(now, &mut self.inbox, &mut self.effects);
             self.perform(now.monotonic, &mut inline_budget);
+            if !self.inbox.is_empty() {
+                now = self.clock.now();
+            }
         }
-        self.send_listed(self.worked);
-        self.messages.tell();
+        self.send_listed(now.monotonic);
         self.submit();
+        self.mailbox.expect_ring(self.ring.as_ref().is_some_and(Ring::is_busy));
         self.release_held();
         self.set_alarm();
     }
 
     /// Brings what other threads and the kernel have left into the inbox.
-    fn collect(&mut self) {
-        let now = self.clock.monotonic();
+    fn collect(&mut self, now: Monotonic) {
         if let Some(ring) = &mut self.ring
             && ring.is_busy()
         {
@@ -263,6 +288,7 @@ impl<S: Turn + 'static> Pump<S> {
             }
         }
         self.effects.messages = messages;
+        self.messages.tell();
         for (token, job) in self.effects.compute.drain(..) {
             self.pool.submit(Work::Compute { token, job });
         }
@@ -303,10 +329,15 @@ impl<S: Turn + 'static> Pump<S> {
             if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy) {
                 self.loop_waker.wake_by_ref();
             } else {
-                self.failure = Some(error);
-                self.loop_waker.wake_by_ref();
+                self.fail(Failure::System(error));
             }
         }
+    }
+
+    /// Ends the shard's loop; it cannot go on.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.loop_waker.wake_by_ref();
     }
 
     fn output(&mut self, output: Output, now: Monotonic) {
@@ -491,8 +522,7 @@ impl<S: Turn + 'static> Pump<S> {
             Some(end) => end,
         };
         let deadline = deadline.min(self.next_check);
-        let spins = !self.settings.poll_spin.is_zero();
-        if !self.inbox.is_empty() || spins {
+        if !self.inbox.is_empty() {
             self.loop_waker.wake_by_ref();
         }
         if deadline == Monotonic::NEVER {
@@ -501,8 +531,7 @@ impl<S: Turn + 'static> Pump<S> {
         if deadline <= self.worked {
             self.loop_waker.wake_by_ref();
         } else if let Err(error) = self.timer.arm(deadline, self.clock.monotonic()) {
-            self.failure = Some(error);
-            self.loop_waker.wake_by_ref();
+            self.fail(Failure::System(error));
         }
     }
 

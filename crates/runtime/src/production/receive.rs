@@ -14,8 +14,10 @@ use tokio::net::TcpStream;
 
 /// The most bytes received in one call.
 const RECEIVE_BYTES_MAX: usize = 256 << 10;
-/// The size of a chunk in bytes: room for a continued frame and a full receive behind it.
-const CHUNK_BYTES: usize = 512 << 10;
+/// The size of a chunk in bytes. A part that stays in use keeps its whole chunk, so a chunk is left only when nearly full.
+const CHUNK_BYTES: usize = 1 << 20;
+/// The least room for new bytes; with less, another chunk is taken.
+const ROOM_MIN: usize = 64 << 10;
 /// How many chunks whose parts are still in use are remembered for reuse; beyond it the oldest is left to its parts.
 const RETIRED_MAX: usize = 16;
 
@@ -43,11 +45,11 @@ impl ReceiveBuffers {
         }
     }
 
-    /// An empty buffer with room for a continued frame and a full receive.
-    pub(super) fn chunk(&mut self) -> &mut BytesMut {
+    /// An empty buffer with room for `kept` bytes and new ones behind them.
+    fn chunk(&mut self, kept: usize) -> &mut BytesMut {
         debug_assert!(self.chunk.is_empty(), "what was received has been split off");
         // Nothing else refers to the chunk: start over at its beginning, whose memory is in the processor's cache.
-        if !self.chunk.try_reclaim(CHUNK_BYTES) && self.chunk.capacity() < CONTINUE_BY_COPY_MAX + RECEIVE_BYTES_MAX {
+        if !self.chunk.try_reclaim(CHUNK_BYTES) && self.chunk.capacity() < kept + ROOM_MIN {
             self.replace();
         }
         &mut self.chunk
@@ -119,7 +121,7 @@ pub(super) fn poll_receive(
 ) -> Poll<io::Result<Received>> {
     match kept {
         None => {
-            let chunk = buffers.chunk();
+            let chunk = buffers.chunk(0);
             let count = ready!(poll_read(stream, chunk, RECEIVE_BYTES_MAX, cx))?;
             Poll::Ready(Ok(if count == 0 {
                 Received::End
@@ -129,7 +131,8 @@ pub(super) fn poll_receive(
         }
         Some(frame) if frame.continues_in_chunk() => {
             ready!(stream.poll_read_ready(cx))?;
-            poll_continue(stream, kept, buffers.chunk(), cx)
+            let len = frame.bytes.len();
+            poll_continue(stream, kept, buffers.chunk(len), cx)
         }
         Some(frame) => {
             let room = frame.grow();
@@ -178,6 +181,8 @@ fn poll_continue(
 }
 
 fn poll_read(stream: &mut TcpStream, into: &mut BytesMut, max: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    // Never more than there is room for: the buffer is not to grow.
+    let max = max.min(into.capacity() - into.len());
     let mut room = into.limit(max);
     pin!(stream.read_buf(&mut room)).poll(cx)
 }
@@ -189,9 +194,9 @@ mod tests {
     #[test]
     fn a_chunk_is_used_again_from_its_start() {
         let mut buffers = ReceiveBuffers::new();
-        let address = buffers.chunk().as_ptr();
+        let address = buffers.chunk(0).as_ptr();
         for _ in 0..10_000 {
-            let chunk = buffers.chunk();
+            let chunk = buffers.chunk(0);
             chunk.extend_from_slice(&[1; 1000]);
             let part = chunk.split();
             assert_eq!(part.as_ptr(), address);
@@ -204,9 +209,10 @@ mod tests {
         let mut buffers = ReceiveBuffers::new();
         let mut held = VecDeque::new();
         for round in 0..1000_usize {
-            let chunk = buffers.chunk();
-            assert!(chunk.capacity() >= CONTINUE_BY_COPY_MAX + RECEIVE_BYTES_MAX);
-            chunk.extend_from_slice(&vec![u8::try_from(round % 251).expect("below 256"); 100_000]);
+            let kept = round % CONTINUE_BY_COPY_MAX;
+            let chunk = buffers.chunk(kept);
+            assert!(chunk.capacity() >= kept + ROOM_MIN);
+            chunk.extend_from_slice(&vec![u8::try_from(round % 251).expect("below 256"); 60_000]);
             held.push_back((round, chunk.split()));
             if held.len() > 4 {
                 held.pop_front();

@@ -16,7 +16,7 @@ use super::limits::Limits;
 use super::mailbox::Mailbox;
 use super::messages;
 use super::pool::Pool;
-use super::pump::{Parts, Pump};
+use super::pump::{Failure, Parts, Pump};
 use super::ring::{self, Ring};
 use super::settings::Settings;
 use super::task;
@@ -236,12 +236,15 @@ impl<S: Turn + 'static> Start<S> {
                 "the shard's thread could not be bound to its core"
             );
         }
-        let ended = self.serve().map_err(|source| PumpError::Shard { shard, source })?;
+        let ended = self.serve().map_err(|failure| match failure {
+            Failure::System(source) => PumpError::Shard { shard, source },
+            Failure::Panicked => PumpError::Panicked(shard),
+        })?;
         std::mem::forget(on_failure);
         Ok(ended)
     }
 
-    fn serve(self) -> io::Result<S> {
+    fn serve(self) -> Result<S, Failure> {
         let runtime = runtime(&self.parts.mailbox)?;
         let settings = Arc::clone(&self.parts.settings);
         let pump = runtime.block_on(async move {
@@ -263,8 +266,8 @@ impl<S: Turn + 'static> Start<S> {
                 accept::start(listener, id, Rc::clone(&shared), Rc::clone(&pump))?;
             }
             let ended = tokio::task::spawn_local(task::run(Rc::clone(&pump))).await;
-            ended.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))?;
-            io::Result::Ok(pump)
+            ended.unwrap_or(Err(Failure::Panicked))?;
+            Ok::<_, Failure>(pump)
         })?;
         // The tasks of connections and listeners end with the runtime and give their share of the pump back.
         drop(runtime);

@@ -14,7 +14,7 @@ use hallows_types::Monotonic;
 
 use super::connection::Closing;
 use super::output::Sent;
-use super::pump::Pump;
+use super::pump::{Failure, Pump};
 use super::receive::{Received, poll_receive};
 use crate::{CloseReason, ConnectionId, Turn};
 
@@ -36,6 +36,7 @@ enum Step {
 /// Serves one connection until it is gone.
 pub(super) async fn serve<S: Turn + 'static>(pump: Rc<RefCell<Pump<S>>>, id: ConnectionId) {
     poll_fn(|cx| {
+        let _guard = FailOnPanic(&pump);
         let mut pump = pump.borrow_mut();
         for _ in 0..RECEIVES_PER_POLL {
             match pump.step(id, cx) {
@@ -52,13 +53,37 @@ pub(super) async fn serve<S: Turn + 'static>(pump: Rc<RefCell<Pump<S>>>, id: Con
 }
 
 /// Runs the shard until it has ended: timers, completions, messages, and everything connections leave over.
-pub(super) async fn run<S: Turn + 'static>(pump: Rc<RefCell<Pump<S>>>) -> io::Result<()> {
-    poll_fn(|cx| pump.borrow_mut().poll_loop(cx)).await
+///
+/// # Errors
+/// What the operating system refused, or that a turn panicked.
+pub(super) async fn run<S: Turn + 'static>(pump: Rc<RefCell<Pump<S>>>) -> Result<(), Failure> {
+    poll_fn(|cx| {
+        let _guard = FailOnPanic(&pump);
+        pump.borrow_mut().poll_loop(cx)
+    })
+    .await
+}
+
+/// The runtime confines a panic to its task, but a shard whose turn broke off must not go on.
+/// Declared before the pump is borrowed, so that the borrow has ended when it is dropped.
+struct FailOnPanic<'a, S: Turn + 'static>(&'a RefCell<Pump<S>>);
+
+impl<S: Turn + 'static> Drop for FailOnPanic<'_, S> {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(mut pump) = self.0.try_borrow_mut()
+        {
+            pump.fail(Failure::Panicked);
+        }
+    }
 }
 
 impl<S: Turn + 'static> Pump<S> {
-    fn poll_loop(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_loop(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         self.register(cx.waker());
+        if let Some(failure) = self.take_failure() {
+            return Poll::Ready(Err(failure));
+        }
         self.timer.poll_fired(cx)?;
         if let Some(ring) = &mut self.ring {
             ring.poll_ready(cx)?;
@@ -122,7 +147,6 @@ impl<S: Turn + 'static> Pump<S> {
             Poll::Pending => Step::Wait,
             Poll::Ready(Ok(Received::Batch(bytes))) => {
                 self.received(id, bytes);
-                self.settle();
                 Step::Again
             }
             Poll::Ready(Ok(Received::Partial)) => {

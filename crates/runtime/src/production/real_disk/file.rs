@@ -11,12 +11,19 @@ use crate::disk::{AlignedBuffer, File};
 
 /// A file below the data directory.
 pub(super) struct RealFile {
+    /// As it was opened; bypasses the page cache for [`crate::OpenMode::Direct`].
     file: fs::File,
+    /// The same file through the page cache, where `file` bypasses it: only aligned bytes pass there.
+    cached: Option<fs::File>,
 }
 
 impl RealFile {
-    pub(super) const fn new(file: fs::File) -> Self {
-        Self { file }
+    pub(super) const fn new(file: fs::File, cached: Option<fs::File>) -> Self {
+        Self { file, cached }
+    }
+
+    fn cached(&self) -> &fs::File {
+        self.cached.as_ref().unwrap_or(&self.file)
     }
 }
 
@@ -24,7 +31,7 @@ impl File for RealFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match self.file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            match self.cached().read_at(&mut buffer[filled..], offset + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -35,7 +42,7 @@ impl File for RealFile {
     }
 
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_all_at(data, offset)
+        self.cached().write_all_at(data, offset)
     }
 
     fn write_durable(&self, data: &AlignedBuffer, offset: u64) -> io::Result<()> {

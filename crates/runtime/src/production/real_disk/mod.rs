@@ -160,21 +160,20 @@ impl Disk for RealDisk {
         options.read(true);
         match mode {
             OpenMode::Read => {}
-            OpenMode::ReadWrite => {
+            OpenMode::ReadWrite | OpenMode::Direct => {
                 options.write(true);
             }
             OpenMode::Create => {
                 options.write(true).create_new(true);
             }
-            OpenMode::Direct => {
-                options.write(true);
-                if self.probe.direct {
-                    options.custom_flags(probe::DIRECT_FLAGS);
-                }
-            }
         }
-        let file = options.open(self.path(path))?;
-        Ok(FileHandle::new(RealFile::new(file)))
+        let path = self.path(path);
+        let file = options.open(&path)?;
+        if mode == OpenMode::Direct && self.probe.direct {
+            let direct = options.custom_flags(probe::DIRECT_FLAGS).open(&path)?;
+            return Ok(FileHandle::new(RealFile::new(direct, Some(file))));
+        }
+        Ok(FileHandle::new(RealFile::new(file, None)))
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {
