@@ -11,7 +11,9 @@ pub(crate) fn encode_uuid(id: [u8; 16]) -> String {
         21 => (number << 4) & 0x3f,
         _ => number >> (122 - 6 * group) & 0x3f,
     });
-    groups.map(|bits| char::from(ALPHABET[usize::try_from(bits).expect("six bits")])).collect()
+    groups
+        .map(|bits| char::from(ALPHABET[usize::try_from(bits).expect("six bits")]))
+        .collect()
 }
 
 /// The id of a text, if it is one.
@@ -22,7 +24,11 @@ pub(crate) fn decode_uuid(text: &str) -> Option<[u8; 16]> {
     let mut number: u128 = 0;
     for (group, byte) in text.bytes().enumerate() {
         let bits = u128::try_from(ALPHABET.iter().position(|letter| *letter == byte)?).ok()?;
-        number = if group == 21 { number << 2 | bits >> 4 } else { number << 6 | bits };
+        number = if group == 21 {
+            number << 2 | bits >> 4
+        } else {
+            number << 6 | bits
+        };
     }
     Some(number.to_be_bytes())
 }

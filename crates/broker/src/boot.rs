@@ -74,12 +74,17 @@ pub fn boot_with(
     settings: hallows_storage::StorageSettings,
 ) -> Result<Booted, BootError> {
     let now = options.now;
-    let fresh = Identity { cluster_id: fresh_cluster_id(&config, random), node_id: config.node_id };
+    let fresh = Identity {
+        cluster_id: fresh_cluster_id(&config, random),
+        node_id: config.node_id,
+    };
     let mut recovery = Recovery::begin(Arc::clone(&disk), settings, || fresh)?;
     let was_clean = recovery.was_clean();
     let metadata = recovery.recover(METADATA_PARTITION, crate::settings::metadata_log_config(&config), now);
     let image = fold(&metadata, &*disk, options.shards)?;
-    let mut placed: Vec<Vec<Recovered>> = std::iter::repeat_with(Vec::new).take(usize::from(options.shards)).collect();
+    let mut placed: Vec<Vec<Recovered>> = std::iter::repeat_with(Vec::new)
+        .take(usize::from(options.shards))
+        .collect();
     placed[0].push(metadata);
     for topic in image.topics.values() {
         let log = crate::settings::log_config(&config, topic);
@@ -88,8 +93,10 @@ pub fn boot_with(
         }
     }
     report_damage(&placed);
-    let ids: Vec<Vec<PartitionId>> =
-        placed.iter().map(|shard| shard.iter().map(Recovered::id).collect()).collect();
+    let ids: Vec<Vec<PartitionId>> = placed
+        .iter()
+        .map(|shard| shard.iter().map(Recovered::id).collect())
+        .collect();
     let identity = NodeIdentity {
         cluster_id: cluster_id_text(&config, recovery.identity()).into(),
         node_id: config.node_id,
@@ -98,14 +105,24 @@ pub fn boot_with(
     let seeds: Vec<u64> = (0..options.shards).map(|_| random.next_u64()).collect();
     let storages = recovery.finish(placed, now, &seeds)?;
     let config = config.with_dynamic(&crate::settings::dynamic_overrides(&image));
-    let start = Start { config: Arc::new(config), identity, image, was_clean, now };
+    let start = Start {
+        config: Arc::new(config),
+        identity,
+        image,
+        was_clean,
+        now,
+    };
     let shards: Vec<Shard> = storages
         .into_iter()
         .zip(ids)
         .zip((0..).map(ShardId))
         .map(|((storage, ids), id)| start.shard(id, storage, &ids, random))
         .collect();
-    Ok(Booted { shards, was_clean, cluster_id: Arc::clone(&start.identity.cluster_id) })
+    Ok(Booted {
+        shards,
+        was_clean,
+        cluster_id: Arc::clone(&start.identity.cluster_id),
+    })
 }
 
 struct Start {
@@ -207,10 +224,17 @@ fn report_damage(placed: &[Vec<Recovered>]) {
 
 /// A fresh directory's id: what `cluster.id` says if it is 22 characters of base64, or a random one.
 fn fresh_cluster_id(config: &BrokerConfig, random: &mut Random) -> [u8; 16] {
-    config.cluster_id.as_deref().and_then(crate::base64::decode_uuid).unwrap_or_else(|| random.uuid())
+    config
+        .cluster_id
+        .as_deref()
+        .and_then(crate::base64::decode_uuid)
+        .unwrap_or_else(|| random.uuid())
 }
 
 /// What clients see: `cluster.id` as it stands, or the directory's id.
 fn cluster_id_text(config: &BrokerConfig, identity: &Identity) -> String {
-    config.cluster_id.clone().unwrap_or_else(|| crate::base64::encode_uuid(identity.cluster_id))
+    config
+        .cluster_id
+        .clone()
+        .unwrap_or_else(|| crate::base64::encode_uuid(identity.cluster_id))
 }

@@ -40,7 +40,9 @@ impl Shard {
     }
 
     pub(crate) fn receive(&mut self, id: ConnectionId, bytes: BytesMut) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         if connection.held.is_empty() {
             connection.held = bytes;
         } else {
@@ -120,7 +122,9 @@ impl Shard {
     }
 
     fn fill(&mut self, id: ConnectionId, slot: Option<Slot>, answer: Answer) -> usize {
-        let (Some(connection), Some(slot)) = (self.connections.get_mut(&id), slot) else { return 0 };
+        let (Some(connection), Some(slot)) = (self.connections.get_mut(&id), slot) else {
+            return 0;
+        };
         let effects = &mut self.effects;
         let mut sent_bytes = 0;
         connection.answers.fill(slot, answer, |slice| {
@@ -141,7 +145,9 @@ impl Shard {
 
     fn read_on(&mut self, id: ConnectionId) {
         let frame_bytes_max = self.limits.request_bytes_max;
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         if !connection.held.is_empty() {
             let bytes = std::mem::take(&mut connection.held);
             let missing = missing_bytes(&bytes, frame_bytes_max);

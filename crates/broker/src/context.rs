@@ -68,7 +68,11 @@ impl RequestContext {
     ///
     /// # Errors
     /// The authorisation error of the resource's kind.
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the seam for access control lists")]
+    #[expect(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the seam for access control lists"
+    )]
     pub(crate) const fn authorize(&self, _operation: Operation, _resource: Resource<'_>) -> Result<(), ErrorCode> {
         Ok(())
     }

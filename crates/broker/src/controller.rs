@@ -21,7 +21,10 @@ use crate::shard::{Life, Shard};
 pub(crate) const CONTROLLER: ShardId = ShardId(0);
 
 /// The metadata log's only partition.
-pub(crate) const METADATA_PARTITION: PartitionId = PartitionId { topic: TopicId::METADATA, index: 0 };
+pub(crate) const METADATA_PARTITION: PartitionId = PartitionId {
+    topic: TopicId::METADATA,
+    index: 0,
+};
 
 /// Decides a change against the newest image: the commands to commit, and the answer once they are installed.
 pub(crate) type Propose = Box<dyn FnOnce(&Image, &mut hallows_runtime::Random) -> (Vec<Command>, AdminAnswer) + Send>;
@@ -65,14 +68,22 @@ pub(crate) struct Controller {
 impl Controller {
     pub(crate) fn new(key: PartitionKey, image: Image) -> Self {
         let installed = vec![image.version; usize::from(image.shard_count())];
-        Self { key, newest: image, proposed: VecDeque::new(), installing: BTreeMap::new(), installed }
+        Self {
+            key,
+            newest: image,
+            proposed: VecDeque::new(),
+            installing: BTreeMap::new(),
+            installed,
+        }
     }
 }
 
 impl Shard {
     /// Decides a change and commits it. Only the controller gets here.
     pub(crate) fn administer(&mut self, reply: Option<ReplyTo>, op: AdminOp) {
-        let Some(controller) = self.controller.as_mut() else { return };
+        let Some(controller) = self.controller.as_mut() else {
+            return;
+        };
         let (commands, answer) = (op.propose)(&controller.newest, &mut self.random);
         if commands.is_empty() {
             return self.tell(reply, OpAnswer::Admin(Box::new(answer)));
@@ -82,7 +93,9 @@ impl Shard {
 
     /// Commits commands; `answer` is told once they are installed everywhere.
     pub(crate) fn commit(&mut self, reply: Option<ReplyTo>, commands: &[Command], answer: AdminAnswer) {
-        let Some(controller) = self.controller.as_mut() else { return };
+        let Some(controller) = self.controller.as_mut() else {
+            return;
+        };
         let mut changed = Vec::new();
         for command in commands {
             changed.extend(controller.newest.apply(command));
@@ -92,11 +105,19 @@ impl Shard {
         let batch = encode(commands, self.now.wall);
         match self.storage.append(self.now, key, batch, Origin::Internal) {
             Ok(appended) => {
-                controller.proposed.push_back(Proposal { reply, answer, image, changed });
+                controller.proposed.push_back(Proposal {
+                    reply,
+                    answer,
+                    image,
+                    changed,
+                });
                 self.await_append(key, AppendWaiter::Controller, appended);
             }
             Err(error) => {
-                let before = controller.proposed.back().map_or(&self.image, |proposal| &proposal.image);
+                let before = controller
+                    .proposed
+                    .back()
+                    .map_or(&self.image, |proposal| &proposal.image);
                 controller.newest = Image::clone(before);
                 let answer = AdminAnswer::NotCommitted(AppendFailure::Storage(error));
                 self.tell(reply, OpAnswer::Admin(Box::new(answer)));
@@ -106,8 +127,12 @@ impl Shard {
 
     /// The oldest proposal is committed, or will never be.
     pub(crate) fn controller_appended(&mut self, result: Result<AppendDone, AppendFailure>) {
-        let Some(controller) = self.controller.as_mut() else { return };
-        let Some(proposal) = controller.proposed.pop_front() else { return };
+        let Some(controller) = self.controller.as_mut() else {
+            return;
+        };
+        let Some(proposal) = controller.proposed.pop_front() else {
+            return;
+        };
         if let Err(failure) = result {
             tracing::error!(?failure, "the metadata log did not take a change");
             controller.newest = Image::clone(&self.image);
@@ -115,10 +140,17 @@ impl Shard {
             return self.tell(proposal.reply, OpAnswer::Admin(Box::new(answer)));
         }
         let version = proposal.image.version;
-        controller.installing.entry(version).or_default().push((proposal.reply, proposal.answer));
+        controller
+            .installing
+            .entry(version)
+            .or_default()
+            .push((proposal.reply, proposal.answer));
         let changed: Arc<[TopicId]> = proposal.changed.into();
         for shard in (1..self.shard_count).map(ShardId) {
-            let body = Body::Image { image: Arc::clone(&proposal.image), changed: Arc::clone(&changed) };
+            let body = Body::Image {
+                image: Arc::clone(&proposal.image),
+                changed: Arc::clone(&changed),
+            };
             self.effects.message(shard, Message(body));
         }
         self.install(proposal.image, &changed);
@@ -145,7 +177,10 @@ impl Shard {
 
     fn install_topic(&mut self, before: Option<&crate::metadata::Topic>, id: TopicId) {
         let Some(topic) = self.image.topic_by_id(id).cloned() else {
-            let gone: Vec<_> = before.into_iter().flat_map(crate::metadata::Topic::partition_ids).collect();
+            let gone: Vec<_> = before
+                .into_iter()
+                .flat_map(crate::metadata::Topic::partition_ids)
+                .collect();
             for (id, shard) in gone {
                 if shard == self.id {
                     self.remove_partition(id);
@@ -194,7 +229,9 @@ impl Shard {
 
     /// A shard has installed an image; changes that all shards have are answered.
     pub(crate) fn image_installed(&mut self, shard: ShardId, version: u64) {
-        let Some(controller) = self.controller.as_mut() else { return };
+        let Some(controller) = self.controller.as_mut() else {
+            return;
+        };
         controller.installed[usize::from(shard.0)] = version;
         let everywhere = controller.installed.iter().min().copied().unwrap_or(version);
         let waiting = controller.installing.split_off(&(everywhere + 1));
@@ -211,7 +248,12 @@ pub(crate) fn encode(commands: &[Command], wall: hallows_types::WallTime) -> Byt
     for command in commands {
         let value = command.encode();
         builder
-            .append(&NewRecord { timestamp: wall, key: None, value: Some(&value), headers: &[] })
+            .append(&NewRecord {
+                timestamp: wall,
+                key: None,
+                value: Some(&value),
+                headers: &[],
+            })
             .expect("commands come from requests, which are far smaller than a batch may be");
     }
     let batch = builder.build().expect("at least one command, and no codec");

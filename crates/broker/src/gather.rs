@@ -45,9 +45,19 @@ impl Shard {
             starting: true,
         });
         for (part, op) in (0..).zip(ops) {
-            self.dispatch(Some(ReplyTo { shard: self.id, row: ReplyRow::Gather(row), part }), op);
+            self.dispatch(
+                Some(ReplyTo {
+                    shard: self.id,
+                    row: ReplyRow::Gather(row),
+                    part,
+                }),
+                op,
+            );
         }
-        let gather = self.gathers.get_mut(row).expect("a row that is starting is never removed");
+        let gather = self
+            .gathers
+            .get_mut(row)
+            .expect("a row that is starting is never removed");
         gather.starting = false;
         if gather.missing == 0 {
             return self.gather_finish(row);
@@ -71,9 +81,11 @@ impl Shard {
     /// The shard that owns an op's subject; this one when the subject does not exist, which then says so.
     fn owner(&self, op: &Op) -> ShardId {
         match op {
-            Op::Partition(id, _) => {
-                self.image.topic_by_id(id.topic).and_then(|topic| topic.shard(id.index)).unwrap_or(self.id)
-            }
+            Op::Partition(id, _) => self
+                .image
+                .topic_by_id(id.topic)
+                .and_then(|topic| topic.shard(id.index))
+                .unwrap_or(self.id),
             Op::Fetch(fetch) => fetch.shard(self.id, self.shard_count),
             Op::Admin(_) => crate::controller::CONTROLLER,
             Op::ListGroups(group) => group.shard(),
@@ -96,7 +108,9 @@ impl Shard {
     }
 
     fn gather_told(&mut self, row: RowKey, part: u32, answer: OpAnswer) {
-        let Some(gather) = self.gathers.get_mut(row) else { return };
+        let Some(gather) = self.gathers.get_mut(row) else {
+            return;
+        };
         let place = &mut gather.answers[part as usize];
         if place.is_some() {
             return;
@@ -110,13 +124,20 @@ impl Shard {
 
     /// The deadline of a row came: what is missing stays missing.
     pub(crate) fn gather_expire(&mut self, row: RowKey) {
-        if self.gathers.get_mut(row).is_some_and(|gather| gather.deadline <= self.now.monotonic) {
+        if self
+            .gathers
+            .get_mut(row)
+            .is_some_and(|gather| gather.deadline <= self.now.monotonic)
+        {
             self.gather_complete(row);
         }
     }
 
     fn gather_complete(&mut self, row: RowKey) {
-        let to = self.gathers.get_mut(row).map(|gather| (gather.context.connection, gather.context.slot));
+        let to = self
+            .gathers
+            .get_mut(row)
+            .map(|gather| (gather.context.connection, gather.context.slot));
         let outcome = self.gather_finish(row);
         if let Some((connection, slot)) = to {
             self.conclude(connection, slot, outcome);
@@ -124,7 +145,9 @@ impl Shard {
     }
 
     fn gather_finish(&mut self, row: RowKey) -> Outcome {
-        let Some(gather) = self.gathers.remove(row) else { return Outcome::Later };
+        let Some(gather) = self.gathers.remove(row) else {
+            return Outcome::Later;
+        };
         self.timers.remove(&(gather.deadline, crate::shard::Timer::Gather(row)));
         (gather.finish)(self, gather.context, gather.answers)
     }

@@ -100,7 +100,9 @@ impl Shard {
                 self.tell(reply, OpAnswer::Producers(Ok(producers)));
             }
             PartitionOp::Describe => {
-                let size = PartitionSize { size_bytes: self.storage.partition(key).size_bytes() };
+                let size = PartitionSize {
+                    size_bytes: self.storage.partition(key).size_bytes(),
+                };
                 self.tell(reply, OpAnswer::Described(Ok(size)));
             }
             PartitionOp::Group(group) => self.group(reply, id, *group),
@@ -108,13 +110,7 @@ impl Shard {
     }
 
     /// Appends a batch and remembers who waits for its acknowledgement.
-    pub(crate) fn append(
-        &mut self,
-        key: PartitionKey,
-        waiter: AppendWaiter,
-        batch: bytes::BytesMut,
-        origin: Origin,
-    ) {
+    pub(crate) fn append(&mut self, key: PartitionKey, waiter: AppendWaiter, batch: bytes::BytesMut, origin: Origin) {
         match self.storage.append(self.now, key, batch, origin) {
             Ok(appended) => self.await_append(key, waiter, appended),
             Err(error) => self.append_ended(waiter, Err(AppendFailure::Storage(error))),
@@ -124,7 +120,10 @@ impl Shard {
     /// Remembers who waits until the high watermark reaches the end of an append.
     pub(crate) fn await_append(&mut self, key: PartitionKey, waiter: AppendWaiter, appended: Appended) {
         let partition = self.storage.partition(key);
-        let done = AppendDone { appended, log_start: partition.log_start() };
+        let done = AppendDone {
+            appended,
+            log_start: partition.log_start(),
+        };
         if appended.end_offset <= partition.high_watermark() {
             self.append_ended(waiter, Ok(done));
         } else if let Some(state) = self.partitions.state(key) {
@@ -148,7 +147,9 @@ impl Shard {
                 Some(first) if first.done.appended.end_offset <= high_watermark => {}
                 _ => break,
             }
-            let Some(WaitingAppend { waiter, mut done }) = state.appends.pop_front() else { break };
+            let Some(WaitingAppend { waiter, mut done }) = state.appends.pop_front() else {
+                break;
+            };
             done.log_start = log_start;
             self.append_ended(waiter, Ok(done));
         }
@@ -157,8 +158,13 @@ impl Shard {
 
     pub(crate) fn on_log_start(&mut self, key: PartitionKey) {
         let log_start = self.storage.partition(key).log_start();
-        let Some(state) = self.partitions.state(key) else { return };
-        let reached: Vec<_> = state.log_starts.extract_if(.., |(before, _)| *before <= log_start).collect();
+        let Some(state) = self.partitions.state(key) else {
+            return;
+        };
+        let reached: Vec<_> = state
+            .log_starts
+            .extract_if(.., |(before, _)| *before <= log_start)
+            .collect();
         for (_, reply) in reached {
             self.tell(reply, OpAnswer::LogStart(Ok(log_start)));
         }
@@ -166,7 +172,9 @@ impl Shard {
     }
 
     pub(crate) fn on_read_ready(&mut self, key: PartitionKey) {
-        let Some(state) = self.partitions.state(key) else { return };
+        let Some(state) = self.partitions.state(key) else {
+            return;
+        };
         for (reply, read) in std::mem::take(&mut state.reads) {
             self.read(reply, key, read);
         }
@@ -180,7 +188,9 @@ impl Shard {
     }
 
     pub(crate) fn on_partition_failed(&mut self, key: PartitionKey, failure: &Failure) {
-        let Some(state) = self.partitions.state(key) else { return };
+        let Some(state) = self.partitions.state(key) else {
+            return;
+        };
         tracing::error!(partition = %state.id, %failure, "a partition failed");
         let failed = PartitionFailure::Failed(failure.clone());
         self.end_waits(key, &failed);
@@ -197,7 +207,9 @@ impl Shard {
 
     fn end_waits(&mut self, key: PartitionKey, failure: &PartitionFailure) {
         self.wake_watchers(key);
-        let Some(state) = self.partitions.state(key) else { return };
+        let Some(state) = self.partitions.state(key) else {
+            return;
+        };
         let appends = std::mem::take(&mut state.appends);
         let log_starts = std::mem::take(&mut state.log_starts);
         let reads = std::mem::take(&mut state.reads);
@@ -249,7 +261,11 @@ impl Shard {
             }
         };
         let leader_epoch = self.epoch_of(key, offset, query);
-        let found = TimeMatch { offset, timestamp: hallows_types::WallTime::NONE, leader_epoch };
+        let found = TimeMatch {
+            offset,
+            timestamp: hallows_types::WallTime::NONE,
+            leader_epoch,
+        };
         self.tell(reply, OpAnswer::Offset(Ok(Some(found))));
     }
 
@@ -304,7 +320,9 @@ impl Shard {
     }
 
     fn wake_watchers(&mut self, key: PartitionKey) {
-        let Some(state) = self.partitions.state(key) else { return };
+        let Some(state) = self.partitions.state(key) else {
+            return;
+        };
         let mut woken: smallvec::SmallVec<[Watcher; 4]> = smallvec::SmallVec::new();
         for (watcher, armed) in &mut state.watches {
             if std::mem::take(armed) {

@@ -34,7 +34,9 @@ pub(crate) fn expects_answer(frame: &[u8]) -> bool {
 impl Shard {
     /// Decodes the header of a request and hands the request to its handler.
     pub(crate) fn route(&mut self, connection: ConnectionId, slot: Option<Slot>, frame: BytesMut) -> Outcome {
-        let Some(state) = self.connections.get(&connection) else { return Outcome::Silent };
+        let Some(state) = self.connections.get(&connection) else {
+            return Outcome::Silent;
+        };
         let (listener, client_host) = (state.listener, Arc::clone(&state.host));
         let (header, body_at) = match RequestHeader::decode(&frame) {
             Ok((header, reader)) => (header, frame.len() - reader.remaining()),
@@ -51,12 +53,11 @@ impl Shard {
             correlation_id: header.correlation_id,
             listener,
             size_bytes: frame.len(),
-            client_id: handlers::needs_client_id(api).then(|| header.client_id.map(Arc::from)).flatten(),
+            client_id: handlers::needs_client_id(api)
+                .then(|| header.client_id.map(Arc::from))
+                .flatten(),
             client_host,
         };
-        if api == ApiKey::ApiVersions {
-            return handlers::api_versions::handle(self, &context, &frame[body_at..]);
-        }
         if !handlers::is_served(api, header.api_version) {
             let reason = format!("{} version {} is not served", api.name(), header.api_version);
             return Outcome::Close(reason);

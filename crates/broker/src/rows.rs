@@ -22,7 +22,10 @@ pub(crate) struct Rows<T> {
 
 impl<T> Default for Rows<T> {
     fn default() -> Self {
-        Self { rows: Slab::new(), generation: 0 }
+        Self {
+            rows: Slab::new(),
+            generation: 0,
+        }
     }
 }
 
@@ -32,7 +35,10 @@ impl<T> Rows<T> {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let place = self.rows.insert(Row { generation, value });
-        RowKey { place: u32::try_from(place).expect("fewer than 2^32 requests in progress"), generation }
+        RowKey {
+            place: u32::try_from(place).expect("fewer than 2^32 requests in progress"),
+            generation,
+        }
     }
 
     /// The row, unless it is gone.

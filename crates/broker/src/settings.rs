@@ -44,8 +44,10 @@ pub(crate) fn log_config(config: &BrokerConfig, topic: &Topic) -> LogConfig {
 
 /// The settings of the metadata log.
 pub(crate) fn metadata_log_config(config: &BrokerConfig) -> LogConfig {
-    let mut log =
-        LogConfig { producer_id_expiration_ms: config.producer_id_expiration_ms, ..LogConfig::default() };
+    let mut log = LogConfig {
+        producer_id_expiration_ms: config.producer_id_expiration_ms,
+        ..LogConfig::default()
+    };
     internal(&mut log);
     log
 }
@@ -81,15 +83,19 @@ pub(crate) fn storage_settings(config: &BrokerConfig) -> StorageSettings {
 /// The settings that the topic of committed offsets is created with.
 pub(crate) fn offsets_topic_overrides(config: &BrokerConfig) -> std::collections::BTreeMap<String, String> {
     let overrides = TopicOverrides::of_offsets_topic(config);
-    overrides.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    overrides
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// The broker's dynamic settings as the table of settings knows them.
 pub(crate) fn dynamic_overrides(image: &Image) -> DynamicBrokerOverrides {
     let mut dynamic = DynamicBrokerOverrides::default();
-    for (resource, target) in
-        [(DynamicResource::ClusterDefault, Target::AllBrokers), (DynamicResource::Broker, Target::ThisBroker)]
-    {
+    for (resource, target) in [
+        (DynamicResource::ClusterDefault, Target::AllBrokers),
+        (DynamicResource::Broker, Target::ThisBroker),
+    ] {
         for (name, value) in image.dynamic_configs.get(&resource).into_iter().flatten() {
             dynamic.restore(target, name, value);
         }

@@ -122,7 +122,9 @@ impl Turn for Shard {
             return self.now.monotonic;
         }
         let timer = self.timers.first().map_or(Monotonic::NEVER, |(deadline, _)| *deadline);
-        timer.min(self.storage.next_deadline()).min(self.coordinators.next_deadline())
+        timer
+            .min(self.storage.next_deadline())
+            .min(self.coordinators.next_deadline())
     }
 }
 
@@ -135,7 +137,11 @@ impl Shard {
 
     fn step(&mut self, event: Event<Message>) {
         match event {
-            Event::Accepted { connection, peer, listener } => self.accept(connection, peer, listener),
+            Event::Accepted {
+                connection,
+                peer,
+                listener,
+            } => self.accept(connection, peer, listener),
             Event::Received { connection, bytes } => self.receive(connection, bytes),
             Event::OutputFull { connection } => self.output_full(connection),
             Event::OutputDrained { connection } => self.output_drained(connection),
@@ -150,7 +156,9 @@ impl Shard {
     fn on_message(&mut self, from: ShardId, body: Body) {
         match body {
             Body::Ask(asks) => asks.into_iter().for_each(|(reply, op)| self.perform(reply, op)),
-            Body::Tell(tells) => tells.into_iter().for_each(|(reply, answer)| self.tell(Some(reply), answer)),
+            Body::Tell(tells) => tells
+                .into_iter()
+                .for_each(|(reply, answer)| self.tell(Some(reply), answer)),
             Body::Dirty(watcher) => self.session_dirty(watcher),
             Body::Image { image, changed } => self.install(image, &changed),
             Body::Installed { version } => self.image_installed(from, version),
@@ -192,7 +200,9 @@ impl Shard {
             while let Some(event) = self.storage.poll_event() {
                 self.on_storage(event);
             }
-            let Some(connection) = self.ready.pop_front() else { break };
+            let Some(connection) = self.ready.pop_front() else {
+                break;
+            };
             self.drive(connection);
         }
         self.storage.flush(self.now, &mut self.effects.disk);

@@ -64,17 +64,23 @@ fn write_partition(
 }
 
 fn partition_data(partition_index: i32, read_committed: bool, result: &ReadAnswer) -> PartitionData {
-    let base = PartitionData { partition_index, preferred_read_replica: -1, ..PartitionData::default() };
+    let base = PartitionData {
+        partition_index,
+        preferred_read_replica: -1,
+        ..PartitionData::default()
+    };
     match result {
         Ok(data) => PartitionData {
             error_code: ErrorCode::NONE,
             high_watermark: data.high_watermark.0,
             last_stable_offset: data.last_stable_offset.0,
             log_start_offset: data.log_start.0,
-            diverging_epoch: data.diverging.map_or_else(EpochEndOffset::default, |(epoch, end)| EpochEndOffset {
-                epoch: epoch.0,
-                end_offset: end.0,
-            }),
+            diverging_epoch: data
+                .diverging
+                .map_or_else(EpochEndOffset::default, |(epoch, end)| EpochEndOffset {
+                    epoch: epoch.0,
+                    end_offset: end.0,
+                }),
             // There are no transactions yet, so none was aborted.
             aborted_transactions: read_committed.then(Vec::new),
             ..base

@@ -10,7 +10,10 @@ use crate::rows::RowKey;
 use crate::shard::{Shard, Timer};
 
 use super::session::Session;
-use super::{FINAL_EPOCH, FetchAnswer, FetchOp, FetchedPartition, INITIAL_EPOCH, ReadAnswer, ReadFailure, ReadOp, TopicRef, Watcher};
+use super::{
+    FINAL_EPOCH, FetchAnswer, FetchOp, FetchedPartition, INITIAL_EPOCH, ReadAnswer, ReadFailure, ReadOp, TopicRef,
+    Watcher,
+};
 
 /// A fetch that has not been answered.
 pub(crate) struct Poll {
@@ -41,7 +44,11 @@ impl Shard {
                 self.poll_start(reply, session, incremental, ends_session, &fetch);
             }
             Err(error) => {
-                let answer = FetchAnswer { error, session_id: 0, partitions: Vec::new() };
+                let answer = FetchAnswer {
+                    error,
+                    session_id: 0,
+                    partitions: Vec::new(),
+                };
                 self.tell(reply, OpAnswer::Fetch(Box::new(answer)));
             }
         }
@@ -60,14 +67,22 @@ impl Shard {
             return Ok((key, false, fetch.session_epoch == FINAL_EPOCH));
         }
         let key = named.ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?;
-        let session = self.sessions.rows.get_mut(key).ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?;
+        let session = self
+            .sessions
+            .rows
+            .get_mut(key)
+            .ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?;
         if session.epoch != fetch.session_epoch || session.poll.is_some() {
             return Err(ErrorCode::INVALID_FETCH_SESSION_EPOCH);
         }
         if session.by_id != fetch.by_id {
             return Err(ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
         }
-        session.epoch = if session.epoch == i32::MAX { 1 } else { session.epoch + 1 };
+        session.epoch = if session.epoch == i32::MAX {
+            1
+        } else {
+            session.epoch + 1
+        };
         session.last_used = self.now.monotonic;
         Ok((key, true, false))
     }
@@ -110,7 +125,9 @@ impl Shard {
             size_bytes: 0,
             failed: false,
         });
-        let Some(state) = self.sessions.rows.get_mut(session) else { return };
+        let Some(state) = self.sessions.rows.get_mut(session) else {
+            return;
+        };
         state.poll = Some(poll);
         // An empty session waits for nothing; Kafka answers at once.
         let nothing_to_fetch = state.len() == 0;
@@ -127,7 +144,9 @@ impl Shard {
             self.poll_read(key, index, read);
         }
         let now = self.now.monotonic;
-        let Some(poll) = self.sessions.polls.get_mut(key) else { return };
+        let Some(poll) = self.sessions.polls.get_mut(key) else {
+            return;
+        };
         let enough = poll.failed || poll.size_bytes >= poll.min_bytes || poll.deadline <= now;
         if poll.missing == 0 && enough {
             self.poll_answer(key);
@@ -147,7 +166,12 @@ impl Shard {
             poll.size_bytes -= u64::from(before.size_bytes);
         }
         let entry = session.entries[index as usize].as_mut()?;
-        let id = match resolve(&self.image, &mut entry.request.topic, session.by_id, entry.request.partition) {
+        let id = match resolve(
+            &self.image,
+            &mut entry.request.topic,
+            session.by_id,
+            entry.request.partition,
+        ) {
             Ok(id) => id,
             Err(failure) => return Some((index, Err(failure))),
         };
@@ -160,7 +184,11 @@ impl Shard {
             read_committed: poll.read_committed,
             current_epoch: entry.request.current_epoch,
             last_fetched_epoch: entry.request.last_fetched_epoch,
-            watcher: Watcher { shard: self.id, session: poll.session, index },
+            watcher: Watcher {
+                shard: self.id,
+                session: poll.session,
+                index,
+            },
         };
         Some((index, Ok((id, read))))
     }
@@ -176,13 +204,19 @@ impl Shard {
         }
         if let Some(poll) = self.sessions.polls.get_mut(key) {
             poll.missing += 1;
-            let reply = ReplyTo { shard: self.id, row: ReplyRow::Poll(key), part: index };
+            let reply = ReplyTo {
+                shard: self.id,
+                row: ReplyRow::Poll(key),
+                part: index,
+            };
             self.dispatch(Some(reply), Op::Partition(id, PartitionOp::Read(read)));
         }
     }
 
     fn poll_store(&mut self, key: RowKey, index: u32, answer: ReadAnswer) {
-        let Some(poll) = self.sessions.polls.get_mut(key) else { return };
+        let Some(poll) = self.sessions.polls.get_mut(key) else {
+            return;
+        };
         match &answer {
             Ok(data) => {
                 poll.size_bytes += u64::from(data.size_bytes);
@@ -195,7 +229,9 @@ impl Shard {
 
     /// The answer to a read that was made elsewhere or had to wait for the disk.
     pub(crate) fn poll_told(&mut self, key: RowKey, index: u32, answer: ReadAnswer) {
-        let Some(poll) = self.sessions.polls.get_mut(key) else { return };
+        let Some(poll) = self.sessions.polls.get_mut(key) else {
+            return;
+        };
         poll.missing -= 1;
         self.poll_store(key, index, answer);
         self.poll_advance(key);
@@ -207,11 +243,17 @@ impl Shard {
     }
 
     fn poll_answer(&mut self, key: RowKey) {
-        let Some(poll) = self.sessions.polls.remove(key) else { return };
+        let Some(poll) = self.sessions.polls.remove(key) else {
+            return;
+        };
         self.timers.remove(&(poll.deadline, Timer::Fetch(key)));
         let partitions = self.poll_collect(&poll);
         let session_id = self.poll_end_session(&poll);
-        let answer = FetchAnswer { error: ErrorCode::NONE, session_id, partitions };
+        let answer = FetchAnswer {
+            error: ErrorCode::NONE,
+            session_id,
+            partitions,
+        };
         self.tell(poll.reply, OpAnswer::Fetch(Box::new(answer)));
     }
 
@@ -236,7 +278,9 @@ impl Shard {
 
     /// The partitions of the answer, and what the session remembers of them.
     fn poll_collect(&mut self, poll: &Poll) -> Vec<FetchedPartition> {
-        let Some(session) = self.sessions.rows.get_mut(poll.session) else { return Vec::new() };
+        let Some(session) = self.sessions.rows.get_mut(poll.session) else {
+            return Vec::new();
+        };
         let mut fetched = Vec::with_capacity(poll.read.len());
         let mut total_bytes = 0;
         for (&index, answer) in &poll.read {
@@ -254,11 +298,17 @@ impl Shard {
                 // There may be more of it, or the error may pass: look again next time, after the others.
                 session.mark_dirty(index);
             }
-            let Some(entry) = session.entries[index as usize].as_mut() else { continue };
+            let Some(entry) = session.entries[index as usize].as_mut() else {
+                continue;
+            };
             let news = entry_news(entry, &answer);
             if news || !poll.incremental {
                 let (topic, partition) = (entry.request.topic.clone(), entry.request.partition);
-                fetched.push(FetchedPartition { topic, partition, result: answer });
+                fetched.push(FetchedPartition {
+                    topic,
+                    partition,
+                    result: answer,
+                });
             }
         }
         fetched
@@ -271,7 +321,9 @@ fn entry_news(entry: &mut super::session::Entry, answer: &ReadAnswer) -> bool {
         Ok(data) => Some((data.high_watermark, data.log_start)),
         Err(_) => None,
     };
-    let has_data = answer.as_ref().map_or(true, |data| data.size_bytes > 0 || data.diverging.is_some());
+    let has_data = answer
+        .as_ref()
+        .map_or(true, |data| data.size_bytes > 0 || data.diverging.is_some());
     let before = std::mem::replace(&mut entry.told, told);
     has_data || before != told
 }
@@ -283,14 +335,21 @@ fn resolve(
     by_id: bool,
     partition: i32,
 ) -> Result<PartitionId, ReadFailure> {
-    let known = if by_id { image.topic_by_id(topic.id) } else { image.topic(&topic.name) };
+    let known = if by_id {
+        image.topic_by_id(topic.id)
+    } else {
+        image.topic(&topic.name)
+    };
     let Some(known) = known else {
         return Err(missing_topic(image, topic, by_id));
     };
     topic.name = known.name.clone();
     topic.id = known.id;
     match known.shard(partition) {
-        Some(_) => Ok(PartitionId { topic: known.id, index: partition }),
+        Some(_) => Ok(PartitionId {
+            topic: known.id,
+            index: partition,
+        }),
         None => Err(PartitionFailure::Unknown),
     }
 }

@@ -43,11 +43,18 @@ impl Shard {
             log_start,
             diverging,
         };
-        let until = if read.read_committed { last_stable_offset } else { high_watermark };
+        let until = if read.read_committed {
+            last_stable_offset
+        } else {
+            high_watermark
+        };
         if data.diverging.is_some() || read.from >= until {
             return Some(Ok(data));
         }
-        match self.storage.read(key, read.from, read.max_bytes, read.at_least_one_batch, until) {
+        match self
+            .storage
+            .read(key, read.from, read.max_bytes, read.at_least_one_batch, until)
+        {
             Ok(ReadOutcome::Ready { slices, size_bytes }) => {
                 data.slices = slices;
                 data.size_bytes = size_bytes;

@@ -70,9 +70,15 @@ impl Session {
     fn identity(topic: &TopicRef, by_id: bool) -> TopicRef {
         // The half that the client did not send may become known later; it is not part of the key.
         if by_id {
-            TopicRef { name: "".into(), id: topic.id }
+            TopicRef {
+                name: "".into(),
+                id: topic.id,
+            }
         } else {
-            TopicRef { name: topic.name.clone(), id: hallows_types::TopicId::ZERO }
+            TopicRef {
+                name: topic.name.clone(),
+                id: hallows_types::TopicId::ZERO,
+            }
         }
     }
 
@@ -88,7 +94,12 @@ impl Session {
             self.mark_dirty(index);
             return;
         }
-        let entry = Entry { request, watched: None, is_dirty: false, told: None };
+        let entry = Entry {
+            request,
+            watched: None,
+            is_dirty: false,
+            told: None,
+        };
         let index = match self.free.pop() {
             Some(index) => {
                 self.entries[index as usize] = Some(entry);
@@ -188,7 +199,9 @@ impl Shard {
         let now = self.now.monotonic;
         let mut oldest: Option<(Monotonic, RowKey)> = None;
         for key in self.sessions.by_id.values().copied().collect::<Vec<_>>() {
-            let Some(session) = self.sessions.rows.get_mut(key) else { continue };
+            let Some(session) = self.sessions.rows.get_mut(key) else {
+                continue;
+            };
             let candidate = (session.last_used, key);
             if session.poll.is_none() && oldest.is_none_or(|oldest| candidate < oldest) {
                 oldest = Some(candidate);
@@ -205,7 +218,9 @@ impl Shard {
 
     /// Ends a session: its watches are taken off every owner.
     pub(crate) fn session_close(&mut self, key: RowKey) {
-        let Some(session) = self.sessions.rows.remove(key) else { return };
+        let Some(session) = self.sessions.rows.remove(key) else {
+            return;
+        };
         self.sessions.by_id.remove(&session.id);
         for (index, entry) in (0..).zip(session.entries) {
             if let Some(id) = entry.and_then(|entry| entry.watched) {
@@ -215,13 +230,19 @@ impl Shard {
     }
 
     pub(crate) fn session_unwatch(&mut self, key: RowKey, index: u32, id: PartitionId) {
-        let watcher = Watcher { shard: self.id, session: key, index };
+        let watcher = Watcher {
+            shard: self.id,
+            session: key,
+            index,
+        };
         self.dispatch(None, Op::Partition(id, PartitionOp::Unwatch(watcher)));
     }
 
     /// A watched partition moved.
     pub(crate) fn session_dirty(&mut self, watcher: Watcher) {
-        let Some(session) = self.sessions.rows.get_mut(watcher.session) else { return };
+        let Some(session) = self.sessions.rows.get_mut(watcher.session) else {
+            return;
+        };
         session.mark_dirty(watcher.index);
         if let Some(poll) = session.poll {
             self.poll_advance(poll);

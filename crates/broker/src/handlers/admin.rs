@@ -19,10 +19,16 @@ pub(crate) struct ItemResult {
 }
 
 impl ItemResult {
-    pub(crate) const OK: Self = Self { code: ErrorCode::NONE, message: None };
+    pub(crate) const OK: Self = Self {
+        code: ErrorCode::NONE,
+        message: None,
+    };
 
     pub(crate) fn error(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: Some(message.into()) }
+        Self {
+            code,
+            message: Some(message.into()),
+        }
     }
 
     pub(crate) fn is_ok(&self) -> bool {
@@ -79,7 +85,10 @@ pub(crate) fn check_topic_name(name: &str) -> Result<(), ItemResult> {
         }
         _ => return Ok(()),
     };
-    Err(ItemResult::error(ErrorCode::INVALID_TOPIC_EXCEPTION, format!("Topic name is invalid: {reason}")))
+    Err(ItemResult::error(
+        ErrorCode::INVALID_TOPIC_EXCEPTION,
+        format!("Topic name is invalid: {reason}"),
+    ))
 }
 
 #[cfg(test)]
@@ -89,7 +98,11 @@ mod tests {
     #[test]
     fn illegal_topic_names_are_refused() {
         for bad in ["", ".", "..", "a b", "ä", "a/b", &"x".repeat(250)] {
-            assert_eq!(check_topic_name(bad).unwrap_err().code, ErrorCode::INVALID_TOPIC_EXCEPTION, "{bad}");
+            assert_eq!(
+                check_topic_name(bad).unwrap_err().code,
+                ErrorCode::INVALID_TOPIC_EXCEPTION,
+                "{bad}"
+            );
         }
         for good in ["a", "...", "A_b-c.9", &"x".repeat(249)] {
             check_topic_name(good).unwrap();

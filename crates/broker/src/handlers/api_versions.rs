@@ -4,18 +4,17 @@
 //! (KIP-511); the connection is kept. From version 3 on the client's software name and version are checked, and
 //! finalized features are told: none yet, since a feature appears there exactly when it works.
 
-use hallows_protocol::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use hallows_protocol::messages::api_versions_request::ApiVersionsRequest;
+use hallows_protocol::messages::api_versions_response::{ApiVersion, ApiVersionsResponse};
 use hallows_protocol::{ApiKey, ErrorCode, Reader};
 
 use super::SERVED;
 use crate::context::{Outcome, RequestContext};
 use crate::response::{answer, answer_at};
-use crate::shard::Shard;
 
 const VERSION_MAX: i16 = 4;
 
-pub(crate) fn handle(_shard: &Shard, context: &RequestContext, body: &[u8]) -> Outcome {
+pub(crate) fn handle(context: &RequestContext, body: &[u8]) -> Outcome {
     if !(0..=VERSION_MAX).contains(&context.version) {
         let only = SERVED.iter().filter(|served| served.api == ApiKey::ApiVersions);
         return answer_at(context, &response(ErrorCode::UNSUPPORTED_VERSION, only), 0);
@@ -40,7 +39,12 @@ fn response<'a>(error_code: ErrorCode, served: impl Iterator<Item = &'a super::S
             max_version: served.max,
         })
         .collect();
-    ApiVersionsResponse { error_code, api_keys, finalized_features_epoch: 0, ..ApiVersionsResponse::default() }
+    ApiVersionsResponse {
+        error_code,
+        api_keys,
+        finalized_features_epoch: 0,
+        ..ApiVersionsResponse::default()
+    }
 }
 
 /// KIP-511: letters, digits, dots and dashes, beginning and ending with a letter or digit.

@@ -69,7 +69,12 @@ fn new_topic(
             .and_then(|()| collect_config(topic, &mut config))
             .err()
     };
-    NewTopic { name: topic.name.to_owned(), partitions, config, refused }
+    NewTopic {
+        name: topic.name.to_owned(),
+        partitions,
+        config,
+        refused,
+    }
 }
 
 fn check_replicas(shard: &Shard, topic: &CreatableTopic<'_>, partitions: &mut i32) -> Result<(), ItemResult> {
@@ -138,7 +143,12 @@ pub(crate) fn propose(
             results.push(match checked {
                 Ok(count) => {
                     let (name, config) = (topic.name, topic.config);
-                    commands.push(Command::CreateTopic { name, id: TopicId(random.uuid()), partitions: count, config });
+                    commands.push(Command::CreateTopic {
+                        name,
+                        id: TopicId(random.uuid()),
+                        partitions: count,
+                        config,
+                    });
                     ItemResult::OK
                 }
                 Err(refused) => refused,
@@ -182,9 +192,21 @@ fn finish(shard: &Shard, context: &RequestContext, wanted: &[NewTopic], results:
     let topics = wanted
         .iter()
         .zip(results)
-        .map(|(topic, result)| if result.is_ok() { created(shard, topic) } else { refused(topic, result) })
+        .map(|(topic, result)| {
+            if result.is_ok() {
+                created(shard, topic)
+            } else {
+                refused(topic, result)
+            }
+        })
         .collect();
-    answer(context, &CreateTopicsResponse { throttle_time_ms: 0, topics })
+    answer(
+        context,
+        &CreateTopicsResponse {
+            throttle_time_ms: 0,
+            topics,
+        },
+    )
 }
 
 fn refused(topic: &NewTopic, result: ItemResult) -> CreatableTopicResult {
@@ -203,7 +225,11 @@ fn created(shard: &Shard, topic: &NewTopic) -> CreatableTopicResult {
     // With validate_only the topic does not exist; its answer tells what it would be.
     let existing = shard.image.topic(&topic.name);
     let default = i32::try_from(shard.config.partitions_default).unwrap_or(i32::MAX);
-    let wanted = if topic.partitions == -1 { default } else { topic.partitions };
+    let wanted = if topic.partitions == -1 {
+        default
+    } else {
+        topic.partitions
+    };
     let mut overrides = TopicOverrides::default();
     for (name, value) in &topic.config {
         overrides.restore(name, value);
@@ -221,7 +247,9 @@ fn created(shard: &Shard, topic: &NewTopic) -> CreatableTopicResult {
     CreatableTopicResult {
         name: topic.name.clone(),
         topic_id: existing.map_or(TopicId::ZERO, |topic| topic.id),
-        num_partitions: existing.map_or(wanted, |topic| i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)),
+        num_partitions: existing.map_or(wanted, |topic| {
+            i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)
+        }),
         replication_factor: 1,
         configs: Some(configs),
         ..CreatableTopicResult::default()

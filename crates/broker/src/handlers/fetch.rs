@@ -29,12 +29,15 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         return Outcome::Close("a request names more than request.partitions.max partitions".to_owned());
     }
     let read_committed = op.read_committed;
-    shard.gather(context, vec![Op::Fetch(Box::new(op))], Monotonic::NEVER, move |_, context, answers| {
-        match answers.into_iter().next().flatten() {
+    shard.gather(
+        context,
+        vec![Op::Fetch(Box::new(op))],
+        Monotonic::NEVER,
+        move |_, context, answers| match answers.into_iter().next().flatten() {
             Some(OpAnswer::Fetch(fetched)) => encode::answer(&context, read_committed, *fetched),
             _ => Outcome::Close("a fetch ended without an answer".to_owned()),
-        }
-    })
+        },
+    )
 }
 
 fn fetch_op(shard: &Shard, version: i16, request: &FetchRequestView<'_>) -> FetchOp {
@@ -76,9 +79,16 @@ fn fetch_op(shard: &Shard, version: i16, request: &FetchRequestView<'_>) -> Fetc
 }
 
 fn topic_ref(shard: &Shard, by_id: bool, name: &str, id: TopicId) -> TopicRef {
-    let known = if by_id { shard.image.topic_by_id(id) } else { shard.image.topic(name) };
+    let known = if by_id {
+        shard.image.topic_by_id(id)
+    } else {
+        shard.image.topic(name)
+    };
     match known {
-        Some(topic) => TopicRef { name: Arc::clone(&topic.name), id: topic.id },
+        Some(topic) => TopicRef {
+            name: Arc::clone(&topic.name),
+            id: topic.id,
+        },
         None => TopicRef { name: name.into(), id },
     }
 }

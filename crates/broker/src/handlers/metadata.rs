@@ -45,25 +45,41 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         None => Wanted::All,
         Some(topics) if topics.is_empty() && context.version == 0 => Wanted::All,
         Some(topics) => Wanted::Some(
-            topics.iter().map(|topic| Named { name: topic.name.map(Arc::from), id: topic.topic_id }).collect(),
+            topics
+                .iter()
+                .map(|topic| Named {
+                    name: topic.name.map(Arc::from),
+                    id: topic.topic_id,
+                })
+                .collect(),
         ),
     };
     let may_create = shard.config.auto_create_topics && (context.version < 4 || request.allow_auto_topic_creation);
-    let missing = if may_create { missing(shard, &context, &wanted) } else { Vec::new() };
+    let missing = if may_create {
+        missing(shard, &context, &wanted)
+    } else {
+        Vec::new()
+    };
     if missing.is_empty() {
         return respond(shard, &context, &wanted, &BTreeMap::new());
     }
     let names: Vec<String> = missing.iter().map(|topic| topic.name.clone()).collect();
     let propose = propose(Arc::clone(&shard.config), missing, false);
     shard.change(context, names.len(), propose, move |shard, context, results| {
-        let failed = names.into_iter().zip(results).filter(|(_, result)| !result.is_ok()).collect();
+        let failed = names
+            .into_iter()
+            .zip(results)
+            .filter(|(_, result)| !result.is_ok())
+            .collect();
         respond(shard, &context, &wanted, &failed)
     })
 }
 
 /// The topics that the request asks for and that can be created.
 fn missing(shard: &Shard, context: &RequestContext, wanted: &Wanted) -> Vec<NewTopic> {
-    let Wanted::Some(topics) = wanted else { return Vec::new() };
+    let Wanted::Some(topics) = wanted else {
+        return Vec::new();
+    };
     let mut names: Vec<&str> = topics.iter().filter_map(|topic| topic.name.as_deref()).collect();
     names.sort_unstable();
     names.dedup();
@@ -83,23 +99,31 @@ impl Shard {
         } else {
             -1
         };
-        let config = if name == OFFSETS_TOPIC { crate::settings::offsets_topic_overrides(&self.config) } else { BTreeMap::new() };
-        NewTopic { name: name.to_owned(), partitions, config, refused: None }
+        let config = if name == OFFSETS_TOPIC {
+            crate::settings::offsets_topic_overrides(&self.config)
+        } else {
+            BTreeMap::new()
+        };
+        NewTopic {
+            name: name.to_owned(),
+            partitions,
+            config,
+            refused: None,
+        }
     }
 }
 
-fn respond(
-    shard: &Shard,
-    context: &RequestContext,
-    wanted: &Wanted,
-    failed: &BTreeMap<String, ItemResult>,
-) -> Outcome {
+fn respond(shard: &Shard, context: &RequestContext, wanted: &Wanted, failed: &BTreeMap<String, ItemResult>) -> Outcome {
     let topics = match wanted {
         Wanted::All => shard
             .image
             .topics
             .values()
-            .filter(|topic| context.authorize(Operation::Describe, Resource::Topic(&topic.name)).is_ok())
+            .filter(|topic| {
+                context
+                    .authorize(Operation::Describe, Resource::Topic(&topic.name))
+                    .is_ok()
+            })
             .map(|topic| found(shard, topic))
             .collect(),
         Wanted::Some(topics) => topics.iter().map(|named| one(shard, context, named, failed)).collect(),

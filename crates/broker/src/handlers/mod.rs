@@ -7,12 +7,26 @@ use crate::context::{Outcome, RequestContext};
 use crate::shard::Shard;
 
 pub(crate) mod admin;
-pub(crate) mod api_versions;
+mod alter_configs;
+mod api_versions;
+mod by_partition;
+mod configs;
+mod create_partitions;
 mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_producers;
+mod describe_topic_partitions;
 mod fetch;
+mod incremental_alter_configs;
+mod init_producer_id;
 mod list_offsets;
 mod metadata;
-pub(crate) mod produce;
+mod offset_for_leader_epoch;
+mod produce;
 
 /// An API and the versions of it that really work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,15 +48,32 @@ pub(crate) const SERVED: &[Served] = &[
     // Advertised from 0, though 0 to 2 are refused: see handlers/produce.rs.
     served(ApiKey::Produce, 0, 13),
     served(ApiKey::Fetch, 4, 18),
-    served(ApiKey::ListOffsets, 0, 11),
+    served(ApiKey::ListOffsets, 1, 11),
     served(ApiKey::Metadata, 0, 13),
     served(ApiKey::ApiVersions, 0, 4),
     served(ApiKey::CreateTopics, 2, 7),
+    served(ApiKey::DeleteTopics, 1, 6),
+    served(ApiKey::DeleteRecords, 0, 2),
+    served(ApiKey::InitProducerId, 0, 5),
+    served(ApiKey::OffsetForLeaderEpoch, 2, 4),
+    served(ApiKey::DescribeConfigs, 1, 4),
+    served(ApiKey::AlterConfigs, 0, 2),
+    served(ApiKey::DescribeLogDirs, 1, 4),
+    served(ApiKey::CreatePartitions, 0, 3),
+    served(ApiKey::IncrementalAlterConfigs, 0, 1),
+    served(ApiKey::DescribeCluster, 0, 2),
+    served(ApiKey::DescribeProducers, 0, 0),
+    served(ApiKey::DescribeTopicPartitions, 0, 0),
 ];
 
 /// Whether a request of this API and version has a handler.
+///
+/// ApiVersions has one for every version: it answers an unknown one itself.
 pub(crate) fn is_served(api: ApiKey, version: i16) -> bool {
-    SERVED.iter().any(|served| served.api == api && (served.min..=served.max).contains(&version))
+    api == ApiKey::ApiVersions
+        || SERVED
+            .iter()
+            .any(|served| served.api == api && (served.min..=served.max).contains(&version))
 }
 
 /// Whether the handler of an API looks at the client's own name.
@@ -52,12 +83,28 @@ pub(crate) const fn needs_client_id(api: ApiKey) -> bool {
 
 /// Hands a request to its handler; [`is_served`] holds.
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, frame: BytesMut, body_at: usize) -> Outcome {
+    if context.api == ApiKey::Produce {
+        return produce::handle(shard, context, frame, body_at);
+    }
+    let body = &frame[body_at..];
     match context.api {
-        ApiKey::Produce => produce::handle(shard, context, frame, body_at),
-        ApiKey::Fetch => fetch::handle(shard, context, &frame[body_at..]),
-        ApiKey::ListOffsets => list_offsets::handle(shard, context, &frame[body_at..]),
-        ApiKey::Metadata => metadata::handle(shard, context, &frame[body_at..]),
-        ApiKey::CreateTopics => create_topics::handle(shard, context, &frame[body_at..]),
+        ApiKey::ApiVersions => api_versions::handle(&context, body),
+        ApiKey::Fetch => fetch::handle(shard, context, body),
+        ApiKey::ListOffsets => list_offsets::handle(shard, context, body),
+        ApiKey::Metadata => metadata::handle(shard, context, body),
+        ApiKey::CreateTopics => create_topics::handle(shard, context, body),
+        ApiKey::DeleteTopics => delete_topics::handle(shard, context, body),
+        ApiKey::DeleteRecords => delete_records::handle(shard, context, body),
+        ApiKey::InitProducerId => init_producer_id::handle(shard, context, body),
+        ApiKey::OffsetForLeaderEpoch => offset_for_leader_epoch::handle(shard, context, body),
+        ApiKey::DescribeConfigs => describe_configs::handle(shard, &context, body),
+        ApiKey::AlterConfigs => alter_configs::handle(shard, context, body),
+        ApiKey::DescribeLogDirs => describe_log_dirs::handle(shard, context, body),
+        ApiKey::CreatePartitions => create_partitions::handle(shard, context, body),
+        ApiKey::IncrementalAlterConfigs => incremental_alter_configs::handle(shard, context, body),
+        ApiKey::DescribeCluster => describe_cluster::handle(shard, &context, body),
+        ApiKey::DescribeProducers => describe_producers::handle(shard, context, body),
+        ApiKey::DescribeTopicPartitions => describe_topic_partitions::handle(shard, &context, body),
         api => Outcome::Close(format!("{} is advertised and has no handler", api.name())),
     }
 }

@@ -54,7 +54,11 @@ struct Refusal {
 
 impl Refusal {
     const fn code(code: ErrorCode) -> Self {
-        Self { code, message: None, record_index: None }
+        Self {
+            code,
+            message: None,
+            record_index: None,
+        }
     }
 }
 
@@ -66,7 +70,10 @@ struct Batch {
 
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, mut frame: BytesMut, body_at: usize) -> Outcome {
     if context.version < VERSION_MIN {
-        return Outcome::Close(format!("Produce version {} carries record batches before v2", context.version));
+        return Outcome::Close(format!(
+            "Produce version {} carries record batches before v2",
+            context.version
+        ));
     }
     let request = match ProduceRequestView::parse(&mut Reader::new(&frame[body_at..]), context.version) {
         Ok(request) => request,
@@ -86,14 +93,19 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, mut frame: Byte
         cut = range.end;
         match prepare(shard, &topic, context.version, &mut records) {
             Ok(()) => {
-                let id = PartitionId { topic: topic.id, index: parts[part].index };
+                let id = PartitionId {
+                    topic: topic.id,
+                    index: parts[part].index,
+                };
                 ops.push(Op::Partition(id, PartitionOp::Append { batch: records }));
             }
             Err(refusal) => parts[part].refused = Some(refusal),
         }
     }
     let deadline = shard.now.monotonic.after(timeout);
-    shard.gather(context, ops, deadline, move |_, context, answers| finish(&context, acks, parts, answers))
+    shard.gather(context, ops, deadline, move |_, context, answers| {
+        finish(&context, acks, parts, answers)
+    })
 }
 
 /// The partitions of a request, and where in the frame the batches of those that can be tried are.
@@ -107,7 +119,9 @@ fn collect(
     let mut batches = Vec::new();
     for data in request.topics() {
         let topic = named_topic(shard, context.version, data.name, data.topic_id);
-        let name = topic.as_ref().map_or_else(|_| data.name.into(), |topic| Arc::clone(&topic.name));
+        let name = topic
+            .as_ref()
+            .map_or_else(|_| data.name.into(), |topic| Arc::clone(&topic.name));
         for partition in data.partitions() {
             let checked = topic.as_ref().map_err(|code| *code).and_then(|topic| {
                 check_target(context, request, topic, partition.index)?;
@@ -119,11 +133,20 @@ fn collect(
                 (Ok(topic), Some(_)) => {
                     let Range { start, end } = partition.records_range;
                     let range = body_at + start..body_at + end;
-                    batches.push(Batch { topic: Arc::clone(topic), part: parts.len(), range });
+                    batches.push(Batch {
+                        topic: Arc::clone(topic),
+                        part: parts.len(),
+                        range,
+                    });
                     None
                 }
             };
-            parts.push(Part { name: Arc::clone(&name), id: data.topic_id, index: partition.index, refused });
+            parts.push(Part {
+                name: Arc::clone(&name),
+                id: data.topic_id,
+                index: partition.index,
+                refused,
+            });
         }
     }
     (parts, batches)
@@ -133,7 +156,11 @@ fn named_topic(shard: &Shard, version: i16, name: &str, id: TopicId) -> Result<A
     if version >= 13 {
         shard.image.topic_by_id(id).cloned().ok_or(ErrorCode::UNKNOWN_TOPIC_ID)
     } else {
-        shard.image.topic(name).cloned().ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+        shard
+            .image
+            .topic(name)
+            .cloned()
+            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
     }
 }
 
@@ -208,7 +235,11 @@ fn check(
 
 fn bounds(wall: WallTime, config: &hallows_config::TopicConfig) -> TimestampBounds {
     let ms = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    TimestampBounds::around(wall, ms(config.timestamp_before_ms_max), ms(config.timestamp_after_ms_max))
+    TimestampBounds::around(
+        wall,
+        ms(config.timestamp_before_ms_max),
+        ms(config.timestamp_after_ms_max),
+    )
 }
 
 fn finish(context: &RequestContext, acks: i16, parts: Vec<Part>, answers: Answers) -> Outcome {
@@ -220,7 +251,10 @@ fn finish(context: &RequestContext, acks: i16, parts: Vec<Part>, answers: Answer
             None => appended(part.index, answers.next().flatten()),
         };
         if acks == 0 && response.error_code != ErrorCode::NONE {
-            return Outcome::Close(format!("a record sent with acks=0 was refused: {}", response.error_code));
+            return Outcome::Close(format!(
+                "a record sent with acks=0 was refused: {}",
+                response.error_code
+            ));
         }
         match responses.last_mut() {
             Some(topic) if *topic.name == *part.name && topic.topic_id == part.id => {
@@ -236,7 +270,13 @@ fn finish(context: &RequestContext, acks: i16, parts: Vec<Part>, answers: Answer
     if acks == 0 {
         return Outcome::Silent;
     }
-    answer(context, &ProduceResponse { responses, ..ProduceResponse::default() })
+    answer(
+        context,
+        &ProduceResponse {
+            responses,
+            ..ProduceResponse::default()
+        },
+    )
 }
 
 fn refused(index: i32, refusal: Refusal) -> PartitionProduceResponse {

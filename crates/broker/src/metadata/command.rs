@@ -123,7 +123,9 @@ mod topic_id {
         if text.len() != 32 {
             return Err(D::Error::custom("a topic id has 32 hexadecimal digits"));
         }
-        u128::from_str_radix(&text, 16).map(|id| TopicId(id.to_be_bytes())).map_err(D::Error::custom)
+        u128::from_str_radix(&text, 16)
+            .map(|id| TopicId(id.to_be_bytes()))
+            .map_err(D::Error::custom)
     }
 }
 
@@ -135,11 +137,25 @@ mod tests {
     fn commands_survive_the_log() {
         let config = BTreeMap::from([("retention.ms".to_owned(), "5".to_owned())]);
         for command in [
-            Command::CreateTopic { name: "t".into(), id: TopicId([7; 16]), partitions: 3, config: config.clone() },
+            Command::CreateTopic {
+                name: "t".into(),
+                id: TopicId([7; 16]),
+                partitions: 3,
+                config: config.clone(),
+            },
             Command::DeleteTopic { id: TopicId([255; 16]) },
-            Command::CreatePartitions { id: TopicId([1; 16]), count: 9 },
-            Command::SetTopicConfig { id: TopicId::ZERO, config: config.clone() },
-            Command::SetDynamicConfig { resource: DynamicResource::Group("g".into()), config },
+            Command::CreatePartitions {
+                id: TopicId([1; 16]),
+                count: 9,
+            },
+            Command::SetTopicConfig {
+                id: TopicId::ZERO,
+                config: config.clone(),
+            },
+            Command::SetDynamicConfig {
+                resource: DynamicResource::Group("g".into()),
+                config,
+            },
             Command::AllocateProducerIds { next: 1000 },
             Command::RaiseLeaderEpochs,
         ] {
@@ -149,7 +165,12 @@ mod tests {
 
     #[test]
     fn an_unknown_command_says_which_and_what_to_do() {
-        let error = Command::decode(br#"{"command":"levitate"}"#, 12).unwrap_err().to_string();
-        assert!(error.contains("offset 12") && error.contains("run the release that wrote it"), "{error}");
+        let error = Command::decode(br#"{"command":"levitate"}"#, 12)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("offset 12") && error.contains("run the release that wrote it"),
+            "{error}"
+        );
     }
 }

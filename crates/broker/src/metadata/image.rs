@@ -35,12 +35,17 @@ impl Topic {
     /// The shard that owns a partition; `None` when the topic has no such partition.
     #[must_use]
     pub fn shard(&self, index: i32) -> Option<ShardId> {
-        usize::try_from(index).ok().and_then(|index| self.partitions.get(index)).copied()
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| self.partitions.get(index))
+            .copied()
     }
 
     /// The ids of the partitions, in order.
     pub fn partition_ids(&self) -> impl Iterator<Item = (PartitionId, ShardId)> {
-        (0..).zip(&self.partitions).map(|(index, shard)| (PartitionId { topic: self.id, index }, *shard))
+        (0..)
+            .zip(&self.partitions)
+            .map(|(index, shard)| (PartitionId { topic: self.id, index }, *shard))
     }
 }
 
@@ -110,7 +115,10 @@ impl Image {
         }
         let unified = |name: &str| name.replace('.', "_");
         let wanted = unified(name);
-        self.topics.keys().map(|other| &**other).find(|other| *other != name && unified(other) == wanted)
+        self.topics
+            .keys()
+            .map(|other| &**other)
+            .find(|other| *other != name && unified(other) == wanted)
     }
 
     /// Folds one committed command in. Returns the topics it touched, new, changed or gone.
@@ -119,7 +127,12 @@ impl Image {
     pub fn apply(&mut self, command: &Command) -> Vec<TopicId> {
         self.version += 1;
         match command {
-            Command::CreateTopic { name, id, partitions, config } => {
+            Command::CreateTopic {
+                name,
+                id,
+                partitions,
+                config,
+            } => {
                 let mut topic = Topic {
                     id: *id,
                     name: name.as_str().into(),
@@ -138,14 +151,21 @@ impl Image {
                 None => Vec::new(),
             },
             Command::CreatePartitions { id, count } => {
-                let Some(topic) = self.topics_by_id.get(id) else { return Vec::new() };
+                let Some(topic) = self.topics_by_id.get(id) else {
+                    return Vec::new();
+                };
                 let mut topic = Topic::clone(topic);
                 self.place(&mut topic, *count);
                 self.insert(topic)
             }
             Command::SetTopicConfig { id, config } => {
-                let Some(topic) = self.topics_by_id.get(id) else { return Vec::new() };
-                let topic = Topic { overrides: config.clone(), ..Topic::clone(topic) };
+                let Some(topic) = self.topics_by_id.get(id) else {
+                    return Vec::new();
+                };
+                let topic = Topic {
+                    overrides: config.clone(),
+                    ..Topic::clone(topic)
+                };
                 self.insert(topic)
             }
             Command::SetDynamicConfig { resource, config } => {
@@ -195,7 +215,12 @@ mod tests {
     use super::*;
 
     fn create(name: &str, id: u8, partitions: i32) -> Command {
-        Command::CreateTopic { name: name.into(), id: TopicId([id; 16]), partitions, config: BTreeMap::new() }
+        Command::CreateTopic {
+            name: name.into(),
+            id: TopicId([id; 16]),
+            partitions,
+            config: BTreeMap::new(),
+        }
     }
 
     #[test]
@@ -203,7 +228,15 @@ mod tests {
         let mut image = Image::new(2);
         image.apply(&create("a", 1, 3));
         image.apply(&create("b", 2, 1));
-        let shards = |name| image.topic(name).unwrap().partitions.iter().map(|shard| shard.0).collect::<Vec<_>>();
+        let shards = |name| {
+            image
+                .topic(name)
+                .unwrap()
+                .partitions
+                .iter()
+                .map(|shard| shard.0)
+                .collect::<Vec<_>>()
+        };
         assert_eq!((shards("a"), shards("b")), (vec![0, 1, 0], vec![1]));
     }
 
@@ -221,7 +254,10 @@ mod tests {
     fn a_deleted_topic_is_gone_by_name_and_by_id() {
         let mut image = Image::new(1);
         image.apply(&create("t", 1, 1));
-        assert_eq!(image.apply(&Command::DeleteTopic { id: TopicId([1; 16]) }), [TopicId([1; 16])]);
+        assert_eq!(
+            image.apply(&Command::DeleteTopic { id: TopicId([1; 16]) }),
+            [TopicId([1; 16])]
+        );
         assert!(image.topic("t").is_none() && image.topic_by_id(TopicId([1; 16])).is_none());
     }
 }
