@@ -83,6 +83,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] when there are fewer.
+    #[inline]
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         match self.frame[self.at..].get(..length) {
             Some(bytes) => {
@@ -108,6 +109,7 @@ impl<'a> Reader<'a> {
         DecodeError::UnexpectedNull { at: self.at }
     }
 
+    #[inline]
     fn fixed<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         match self.frame[self.at..].first_chunk::<N>() {
             Some(bytes) => {
@@ -137,6 +139,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`DecodeError`] when the frame ends inside it, or it has more than 32 bits.
+    #[inline]
     pub fn unsigned_varint(&mut self) -> Result<u32, DecodeError> {
         let start = self.at;
         let mut value = 0;
@@ -212,6 +215,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a byte string or null as its place in the frame.
+    #[inline]
     pub(crate) fn nullable_range(&mut self, flexible: bool) -> Result<Option<Range<usize>>, DecodeError> {
         let Some(length) = self.length(flexible)? else {
             return Ok(None);
@@ -350,6 +354,7 @@ macro_rules! scalars {
     ($($name:ident, $array:ident, $nullable_array:ident: $type:ty, $bytes:literal, $convert:expr;)*) => {
         impl Reader<'_> {$(
             /// Reads one; big endian.
+            #[inline]
             pub(crate) fn $name(&mut self) -> Result<$type, DecodeError> {
                 Ok($convert(self.fixed::<$bytes>()?))
             }

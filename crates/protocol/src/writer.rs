@@ -247,6 +247,7 @@ macro_rules! scalars {
     ($($name:ident: $type:ty;)*) => {
         impl Writer {$(
             /// Writes one, big endian.
+            #[inline]
             pub(crate) fn $name(&mut self, value: $type) {
                 self.buffer.extend_from_slice(&value.to_be_bytes());
             }
