@@ -724,3 +724,16 @@ fn no_shards_is_an_error_that_says_so() {
     let outcome = run(Settings::default(), Vec::new(), Vec::<Obedient>::new(), disk);
     assert!(matches!(outcome.map(|_| ()), Err(PumpError::ShardCount(0))));
 }
+
+#[test]
+fn a_panicking_turn_ends_all_shards() {
+    let mut world = World::start(Settings::default(), 2);
+    let mut client = world.connect();
+    client.send(u8::MAX, b"");
+    assert!(
+        matches!(client.stream.read(&mut [0; 1]), Ok(0) | Err(_)),
+        "its connections end"
+    );
+    let outcome = world.running.take().expect("it runs").join();
+    assert!(matches!(outcome.map(|_| ()), Err(PumpError::Panicked(0))));
+}

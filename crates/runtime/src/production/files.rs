@@ -158,3 +158,45 @@ fn ends_resident(file: &FileHandle, offset: u64, len: u32) -> bool {
         .into_iter()
         .all(|position| matches!(read_resident(file, &mut [0], position), Ok(true)))
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::production::RealDisk;
+    use crate::{Disk, OpenMode};
+
+    #[test]
+    fn residency_is_told_apart() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let disk = RealDisk::open(directory.path()).expect("a fresh directory opens");
+        let file = disk.open("file", OpenMode::Create).expect("creating");
+        file.write_all_at(&[1; 100_000], 0).expect("writing");
+        file.sync().expect("syncing");
+        assert!(is_resident(&file, 5, 99_995), "just written");
+        assert!(ends_resident(&file, 5, 99_995));
+        let descriptor = file.descriptor().expect("a real file");
+        rustix::fs::fadvise(descriptor, 0, None, rustix::fs::Advice::DontNeed).expect("dropping cached pages");
+        if is_resident(&file, 0, 4096) {
+            return; // A file system in memory has nowhere to drop pages to.
+        }
+        assert!(!ends_resident(&file, 0, 100_000));
+        assert!(!read_resident(&file, &mut [0; 100], 50).expect("a cold read is no error"));
+        file.read_at(&mut [0; 100_000], 0).expect("reading");
+        assert!(is_resident(&file, 0, 100_000), "just read");
+        assert_eq!(
+            read_resident_up_to(&file, &mut [0; 100], 99_950).expect("reading"),
+            Some(50),
+            "up to the end"
+        );
+        read_resident(&file, &mut [0; 100], 99_950).expect_err("a range past the end is an error");
+    }
+
+    #[test]
+    fn spans_count_pages_touched() {
+        let page = u64::try_from(rustix::param::page_size()).expect("64 bits");
+        assert_eq!(pages_spanned(0, 1), 1);
+        assert_eq!(pages_spanned(page - 1, 2), 2);
+        assert_eq!(pages_spanned(page, u32::try_from(page).expect("small")), 1);
+        assert_eq!(pages_spanned(3, 0), 0);
+    }
+}
