@@ -71,11 +71,6 @@ impl Partitions {
     fn state(&mut self, key: PartitionKey) -> Option<&mut PartitionState> {
         self.states.get_mut(key.0 as usize).and_then(Option::as_mut)
     }
-
-    /// Every partition of this shard.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = PartitionId> {
-        self.states.iter().flatten().map(|state| state.id)
-    }
 }
 
 impl Shard {

@@ -59,6 +59,9 @@ impl AnswerQueue {
     }
 
     /// Opens the next slot. The caller has asked [`AnswerQueue::admits`].
+    ///
+    /// # Panics
+    /// When the request may not start now.
     pub fn open(&mut self, pace: Pace) -> Slot {
         assert!(self.admits(pace));
         self.places.push_back(Place { pace, answer: None });

@@ -35,6 +35,9 @@ pub(crate) struct Poll {
     failed: bool,
 }
 
+/// The read that an entry needs, or why it cannot be made.
+type Wanted = Result<(PartitionId, ReadOp), ReadFailure>;
+
 impl Shard {
     /// Starts a fetch on the shard of its session.
     pub(crate) fn fetch_start(&mut self, reply: Option<ReplyTo>, fetch: FetchOp) {
@@ -154,7 +157,7 @@ impl Shard {
     }
 
     /// The next dirty entry and the read it needs, while the answer has room.
-    fn poll_next(&mut self, key: RowKey) -> Option<(u32, Result<(PartitionId, ReadOp), ReadFailure>)> {
+    fn poll_next(&mut self, key: RowKey) -> Option<(u32, Wanted)> {
         let poll = self.sessions.polls.get_mut(key)?;
         let session = self.sessions.rows.get_mut(poll.session)?;
         // A first fetch answers every partition; an incremental one stops when the answer is full.
@@ -193,7 +196,7 @@ impl Shard {
         Some((index, Ok((id, read))))
     }
 
-    fn poll_read(&mut self, key: RowKey, index: u32, read: Result<(PartitionId, ReadOp), ReadFailure>) {
+    fn poll_read(&mut self, key: RowKey, index: u32, read: Wanted) {
         let (id, read) = match read {
             Ok(read) => read,
             Err(failure) => return self.poll_store(key, index, Err(failure)),

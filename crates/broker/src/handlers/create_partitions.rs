@@ -124,11 +124,11 @@ fn check(image: &Image, config: &BrokerConfig, growth: Growth, total: &mut u64) 
         ));
     }
     let added = growth.count.abs_diff(present);
-    if let Some((all_here, count)) = growth.assignments {
-        if count != added as usize || !all_here {
-            let message = "Each new partition must be assigned to this broker, once: it is the only one.";
-            return Err(ItemResult::error(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
-        }
+    if let Some((all_here, count)) = growth.assignments
+        && (count != added as usize || !all_here)
+    {
+        let message = "Each new partition must be assigned to this broker, once: it is the only one.";
+        return Err(ItemResult::error(ErrorCode::INVALID_REPLICA_ASSIGNMENT, message));
     }
     let after = *total + u64::from(added);
     if after > u64::from(config.partitions_max) {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// One change of the cluster's state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Command {
+pub(crate) enum Command {
     /// A topic begins to exist. Refused by the controller when the name is taken.
     CreateTopic {
         /// Its name.
@@ -64,7 +64,7 @@ pub enum Command {
 /// What besides topics has dynamic settings.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum DynamicResource {
+pub(crate) enum DynamicResource {
     /// All brokers of the cluster.
     ClusterDefault,
     /// This broker.
@@ -95,7 +95,7 @@ impl Command {
     /// # Panics
     /// Never: every command is a plain tree of strings and numbers.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a plain tree of strings and numbers always encodes")
     }
 
@@ -103,7 +103,7 @@ impl Command {
     ///
     /// # Errors
     /// [`CommandError`] when the value is no command that this build knows.
-    pub fn decode(value: &[u8], offset: i64) -> Result<Self, CommandError> {
+    pub(crate) fn decode(value: &[u8], offset: i64) -> Result<Self, CommandError> {
         serde_json::from_slice(value).map_err(|source| CommandError { offset, source })
     }
 }

@@ -8,33 +8,33 @@ use hallows_types::{LeaderEpoch, PartitionId, ShardId, TopicId};
 use super::command::{Command, DynamicResource};
 
 /// The internal topic of committed offsets and group metadata.
-pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 /// One topic.
 #[derive(Clone, Debug)]
-pub struct Topic {
+pub(crate) struct Topic {
     /// Its id.
-    pub id: TopicId,
+    pub(crate) id: TopicId,
     /// Its name.
-    pub name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// The owning shard of each partition.
-    pub partitions: Vec<ShardId>,
+    pub(crate) partitions: Vec<ShardId>,
     /// Settings that differ from the broker's.
-    pub overrides: BTreeMap<String, String>,
+    pub(crate) overrides: BTreeMap<String, String>,
     /// The current leader epoch of all its partitions.
-    pub leader_epoch: LeaderEpoch,
+    pub(crate) leader_epoch: LeaderEpoch,
 }
 
 impl Topic {
     /// Whether the topic belongs to the broker itself.
     #[must_use]
-    pub fn is_internal(&self) -> bool {
+    pub(crate) fn is_internal(&self) -> bool {
         &*self.name == OFFSETS_TOPIC
     }
 
     /// The shard that owns a partition; `None` when the topic has no such partition.
     #[must_use]
-    pub fn shard(&self, index: i32) -> Option<ShardId> {
+    pub(crate) fn shard(&self, index: i32) -> Option<ShardId> {
         usize::try_from(index)
             .ok()
             .and_then(|index| self.partitions.get(index))
@@ -42,7 +42,7 @@ impl Topic {
     }
 
     /// The ids of the partitions, in order.
-    pub fn partition_ids(&self) -> impl Iterator<Item = (PartitionId, ShardId)> {
+    pub(crate) fn partition_ids(&self) -> impl Iterator<Item = (PartitionId, ShardId)> {
         (0..)
             .zip(&self.partitions)
             .map(|(index, shard)| (PartitionId { topic: self.id, index }, *shard))
@@ -51,17 +51,17 @@ impl Topic {
 
 /// What exists, as of one position of the metadata log. Immutable once shared.
 #[derive(Clone, Debug)]
-pub struct Image {
+pub(crate) struct Image {
     /// How many commands are folded in.
-    pub version: u64,
+    pub(crate) version: u64,
     /// Topics by name.
-    pub topics: BTreeMap<Arc<str>, Arc<Topic>>,
+    pub(crate) topics: BTreeMap<Arc<str>, Arc<Topic>>,
     /// The same topics by id.
-    pub topics_by_id: BTreeMap<TopicId, Arc<Topic>>,
+    pub(crate) topics_by_id: BTreeMap<TopicId, Arc<Topic>>,
     /// Dynamic settings of everything but topics.
-    pub dynamic_configs: BTreeMap<DynamicResource, BTreeMap<String, String>>,
+    pub(crate) dynamic_configs: BTreeMap<DynamicResource, BTreeMap<String, String>>,
     /// The first producer id that is still free.
-    pub next_producer_id: i64,
+    pub(crate) next_producer_id: i64,
     shard_count: u16,
     /// Partitions placed so far; the next one goes to this number modulo `shard_count`.
     placed: u64,
@@ -70,7 +70,7 @@ pub struct Image {
 impl Image {
     /// The image of an empty log, for a broker of `shard_count` shards.
     #[must_use]
-    pub const fn new(shard_count: u16) -> Self {
+    pub(crate) const fn new(shard_count: u16) -> Self {
         assert!(shard_count > 0);
         Self {
             version: 0,
@@ -85,31 +85,31 @@ impl Image {
 
     /// How many shards partitions are placed on.
     #[must_use]
-    pub const fn shard_count(&self) -> u16 {
+    pub(crate) const fn shard_count(&self) -> u16 {
         self.shard_count
     }
 
     /// The topic of this name.
     #[must_use]
-    pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
+    pub(crate) fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
         self.topics.get(name)
     }
 
     /// The topic of this id.
     #[must_use]
-    pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<Topic>> {
+    pub(crate) fn topic_by_id(&self, id: TopicId) -> Option<&Arc<Topic>> {
         self.topics_by_id.get(&id)
     }
 
     /// How many partitions all topics have together.
     #[must_use]
-    pub fn partition_count(&self) -> u64 {
+    pub(crate) fn partition_count(&self) -> u64 {
         self.topics.values().map(|topic| topic.partitions.len() as u64).sum()
     }
 
     /// A topic whose name differs from `name` only in '.' and '_', which metrics cannot tell apart.
     #[must_use]
-    pub fn colliding_name(&self, name: &str) -> Option<&str> {
+    pub(crate) fn colliding_name(&self, name: &str) -> Option<&str> {
         if !name.contains(['.', '_']) {
             return None;
         }
@@ -124,7 +124,7 @@ impl Image {
     /// Folds one committed command in. Returns the topics it touched, new, changed or gone.
     ///
     /// Deterministic; a command that no longer applies (its topic is gone) changes nothing.
-    pub fn apply(&mut self, command: &Command) -> Vec<TopicId> {
+    pub(crate) fn apply(&mut self, command: &Command) -> Vec<TopicId> {
         self.version += 1;
         match command {
             Command::CreateTopic {

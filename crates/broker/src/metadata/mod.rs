@@ -6,5 +6,6 @@
 mod command;
 mod image;
 
-pub use command::{Command, CommandError, DynamicResource};
-pub use image::{Image, OFFSETS_TOPIC, Topic};
+pub use command::CommandError;
+pub(crate) use command::{Command, DynamicResource};
+pub(crate) use image::{Image, OFFSETS_TOPIC, Topic};
