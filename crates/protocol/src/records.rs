@@ -105,3 +105,67 @@ pub fn decode_transaction_key(key: &[u8]) -> Result<TransactionLogKey<'_>, Decod
     }
     TransactionLogKey::decode(&mut reader, KEY_VERSION)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generated::{ConsumerProtocolSubscription, OffsetCommitKey, OffsetCommitValue, TransactionLogValue};
+
+    #[test]
+    fn committed_offsets_have_the_bytes_that_tools_expect() {
+        let key = GroupRecordKey::OffsetCommit(OffsetCommitKey {
+            group: "g",
+            topic: "t",
+            partition: 2,
+        });
+        let bytes = key.encode().expect("short names");
+        assert_eq!(bytes, [0, 1, 0, 1, b'g', 0, 1, b't', 0, 0, 0, 2]);
+        assert_eq!(GroupRecordKey::decode(&bytes), Ok(key));
+
+        let value = OffsetCommitValue {
+            offset: 5,
+            leader_epoch: 6,
+            commit_timestamp: 7,
+            ..Default::default()
+        };
+        let value = GroupRecordValue::OffsetCommit(value);
+        let bytes = value.encode(3).expect("version 3 has these fields");
+        assert_eq!(
+            bytes,
+            [0, 3, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]
+        );
+        assert_eq!(GroupRecordValue::decode(value.record_type(), &bytes), Ok((3, value)));
+    }
+
+    #[test]
+    fn unknown_types_and_versions_are_told_apart_from_damage() {
+        let newer = [0, 99, 0, 0];
+        assert_eq!(
+            GroupRecordKey::decode(&newer),
+            Err(DecodeError::UnknownRecordType { record_type: 99 })
+        );
+        assert_eq!(
+            decode_transaction_key(&newer),
+            Err(DecodeError::UnknownRecordType { record_type: 99 })
+        );
+        let newer = decode_versioned::<TransactionLogValue<'_>>(&[0, 9]);
+        assert!(matches!(newer, Err(DecodeError::UnsupportedVersion { version: 9, .. })));
+        assert!(matches!(
+            GroupRecordKey::decode(&[0]),
+            Err(DecodeError::Truncated { .. })
+        ));
+    }
+
+    #[test]
+    fn a_newer_subscription_is_read_as_the_newest_known() {
+        let subscription = ConsumerProtocolSubscription {
+            topics: alloc::vec!["t"],
+            generation_id: 4,
+            ..Default::default()
+        };
+        let mut bytes = encode_versioned(&subscription, 3).expect("version 3 has these fields");
+        bytes[1] = 9;
+        bytes.extend_from_slice(b"what version 9 adds");
+        assert_eq!(decode_versioned(&bytes), Ok((9, subscription)));
+    }
+}
