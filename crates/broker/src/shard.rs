@@ -129,6 +129,12 @@ impl Turn for Shard {
 }
 
 impl Shard {
+    /// Whether it has ended with everything on disk.
+    #[must_use]
+    pub const fn stopped_clean(&self) -> bool {
+        self.statistics.clean_stop
+    }
+
     /// How many requests wait for something.
     #[must_use]
     pub fn waiting_count(&self) -> usize {
