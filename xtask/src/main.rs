@@ -4,6 +4,7 @@
 
 mod bench;
 mod codegen;
+mod test;
 
 use clap::{Parser, Subcommand};
 
@@ -22,11 +23,14 @@ enum Task {
     Bench(bench::Arguments),
     /// Writes the generated part of `crates/protocol` from its definitions.
     Codegen(codegen::Arguments),
+    /// Runs the tests that CI runs, and prints the minutes of each suite.
+    Test(test::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Bench(arguments) => bench::run(arguments),
         Task::Codegen(arguments) => codegen::run(arguments),
+        Task::Test(arguments) => test::run(&arguments),
     }
 }
