@@ -20,12 +20,20 @@ fn raw_snappy(input: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Every way to write `input`, snappy in both framings.
+/// As Java's clients write it: without the content size, so that the room must be found.
+fn streamed_zstd(input: &[u8]) -> Vec<u8> {
+    ::zstd::stream::encode_all(input, 3).expect("memory never fails to write")
+}
+
+/// Every way to write `input`: snappy in both framings, zstd with and without its size.
 fn all_forms(input: &[u8]) -> impl Iterator<Item = (Codec, Vec<u8>)> + use<'_> {
     let framed = COMPRESSING
         .into_iter()
         .map(move |codec| (codec, compressed(codec, input)));
-    framed.chain(iter::once_with(move || (Codec::Snappy, raw_snappy(input))))
+    let raw = iter::once_with(move || (Codec::Snappy, raw_snappy(input)));
+    framed
+        .chain(raw)
+        .chain(iter::once_with(move || (Codec::Zstd, streamed_zstd(input))))
 }
 
 /// Neither constant nor random: numbers as text.
@@ -160,7 +168,7 @@ fn a_warm_scratch_does_not_grow_and_can_shrink() {
     }
     scratch.shrink_to(1000);
     assert!(scratch.capacity_bytes() < capacity_bytes);
-    let (codec, form) = all_forms(&input).next().expect("five forms");
+    let (codec, form) = all_forms(&input).next().expect("six forms");
     assert_eq!(scratch.decompress(codec, &form), Ok(&input[..]));
 }
 
@@ -200,8 +208,7 @@ fn snappy_streams_may_start_anew() {
 #[test]
 fn zstd_frames_follow_each_other_and_need_no_content_size() {
     let input = text(20_000);
-    let streamed = ::zstd::stream::encode_all(&input[..], 3).expect("memory never fails to write");
-    let two = [streamed, compressed(Codec::Zstd, &input)].concat();
+    let two = [streamed_zstd(&input), compressed(Codec::Zstd, &input)].concat();
     let mut scratch = Scratch::new(2 << 20);
     let output = scratch.decompress(Codec::Zstd, &two).expect("two frames");
     assert_eq!(output, [&input[..], &input[..]].concat());
