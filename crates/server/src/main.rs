@@ -1,3 +1,28 @@
-//! The program `hallows`: reads the settings, starts the shards, waits for the end.
+//! The program `hallows`: parses the command line, runs the broker or hands the verb to crate `cli`.
 
-fn main() {}
+mod listen;
+mod machine;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use hallows_cli::{Arguments, Verb, expand_settings};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse_from(expand_settings(std::env::args_os()));
+    let ended = match arguments.verb {
+        None => serve::serve(&arguments.serve),
+        Some(Verb::Serve(serve)) => serve::serve(&serve),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit().into()
+        }
+    }
+}
