@@ -46,6 +46,14 @@ enum Message {
     Pong { number: u32 },
 }
 
+/// What a shard tells the test of itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Seen {
+    Frame(u8),
+    Full,
+    Closed(CloseReason),
+}
+
 /// A shard that does what frames say.
 struct Obedient {
     id: u16,
@@ -59,7 +67,7 @@ struct Obedient {
     waiting: BTreeMap<u64, ConnectionId>,
     later: Vec<(Monotonic, ConnectionId, Monotonic)>,
     relay: Option<(ConnectionId, u32, u32)>,
-    closed: Sender<CloseReason>,
+    seen: Sender<Seen>,
     full: BTreeSet<ConnectionId>,
     drained: usize,
     turns: u64,
@@ -89,6 +97,11 @@ impl Obedient {
         }
     }
 
+    fn see(&self, seen: Seen) {
+        // A test that is not interested, or over, does not listen.
+        let _ = self.seen.send(seen);
+    }
+
     fn token(&mut self, connection: ConnectionId) -> u64 {
         self.next_token += 1;
         self.waiting.insert(self.next_token, connection);
@@ -103,6 +116,7 @@ impl Obedient {
         mut argument: Bytes,
         effects: &mut Effects<Message>,
     ) {
+        self.see(Seen::Frame(verb));
         match verb {
             verb::ECHO => answer(effects, connection, argument),
             verb::LAST => {
@@ -239,9 +253,12 @@ impl Turn for Obedient {
                     let sum = output.downcast::<u64>().expect("what the job returns");
                     answer(effects, connection, Bytes::copy_from_slice(&sum.to_be_bytes()));
                 }
-                Event::Closed { reason, .. } => self.closed.send(reason).expect("the test listens"),
+                Event::Closed { reason, .. } => self.see(Seen::Closed(reason)),
                 Event::Shutdown => effects.stop = true,
-                Event::OutputFull { connection } => assert!(self.full.insert(connection), "told once"),
+                Event::OutputFull { connection } => {
+                    assert!(self.full.insert(connection), "told once");
+                    self.see(Seen::Full);
+                }
                 Event::OutputDrained { connection } => {
                     assert!(self.full.remove(&connection), "drained after it was full");
                     self.drained += 1;
@@ -269,7 +286,7 @@ const FIXTURE_BYTES: usize = 12 << 20;
 
 struct World {
     running: Option<Running<Obedient>>,
-    closed: Receiver<CloseReason>,
+    seen: Receiver<Seen>,
     disk: Arc<RealDisk>,
     _directory: tempfile::TempDir,
 }
@@ -282,7 +299,7 @@ impl World {
         let data: Vec<u8> = (0..FIXTURE_BYTES as u64).map(fixture_byte).collect();
         fixture.write_all_at(&data, 0).expect("writing the fixture");
         fixture.sync().expect("syncing the fixture");
-        let (sender, closed) = channel();
+        let (sender, seen) = channel();
         let shards = (0..shards)
             .map(|id| obedient(id, shards, &disk, &fixture, &sender))
             .collect();
@@ -294,10 +311,24 @@ impl World {
         let running = run(settings, vec![listener], shards, Arc::<RealDisk>::clone(&disk)).expect("starting");
         Self {
             running: Some(running),
-            closed,
+            seen,
             disk,
             _directory: directory,
         }
+    }
+
+    /// Waits until the shard tells this, ignoring what else it tells.
+    fn wait_for(&self, wanted: Seen) {
+        while self.seen.recv_timeout(PATIENCE).expect("the shard tells it in time") != wanted {}
+    }
+
+    /// What the shard has told of closed connections since the last look.
+    fn closed(&self) -> Vec<CloseReason> {
+        let closed = |seen| match seen {
+            Seen::Closed(reason) => Some(reason),
+            _ => None,
+        };
+        self.seen.try_iter().filter_map(closed).collect()
     }
 
     fn connect(&self) -> Client {
@@ -316,7 +347,7 @@ impl World {
     }
 }
 
-fn obedient(id: u16, shards: u16, disk: &RealDisk, fixture: &FileHandle, closed: &Sender<CloseReason>) -> Obedient {
+fn obedient(id: u16, shards: u16, disk: &RealDisk, fixture: &FileHandle, seen: &Sender<Seen>) -> Obedient {
     let zeroed = DiskOp::CreateZeroed {
         path: format!("journal-{id}"),
         len: 1 << 20,
@@ -337,7 +368,7 @@ fn obedient(id: u16, shards: u16, disk: &RealDisk, fixture: &FileHandle, closed:
         waiting: BTreeMap::new(),
         later: Vec::new(),
         relay: None,
-        closed: closed.clone(),
+        seen: seen.clone(),
         full: BTreeSet::new(),
         drained: 0,
         turns: 0,
@@ -562,7 +593,7 @@ fn a_stalled_reader_is_closed() {
     let world = World::start(settings, 1);
     let mut client = world.connect();
     client.send(verb::LARGE, &100_000_000_u32.to_be_bytes());
-    assert_eq!(world.closed.recv_timeout(PATIENCE), Ok(CloseReason::Stalled));
+    world.wait_for(Seen::Closed(CloseReason::Stalled));
     world.stop();
 }
 
@@ -578,8 +609,9 @@ fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     while start.elapsed() < PATIENCE {
         assert_eq!(busy.ask(verb::ECHO, b"x"), b"x");
         std::thread::sleep(Duration::from_millis(20));
-        if let Ok(reason) = world.closed.try_recv() {
-            assert_eq!(reason, CloseReason::Idle);
+        let closed = world.closed();
+        if !closed.is_empty() {
+            assert_eq!(closed, [CloseReason::Idle]);
             assert_eq!(busy.ask(verb::ECHO, b"y"), b"y");
             world.stop();
             return;
@@ -593,7 +625,7 @@ fn a_vanished_peer_is_told() {
     let world = World::start(Settings::default(), 1);
     let client = world.connect();
     client.stream.shutdown(Shutdown::Both).expect("shutting down");
-    assert_eq!(world.closed.recv_timeout(PATIENCE), Ok(CloseReason::Peer));
+    world.wait_for(Seen::Closed(CloseReason::Peer));
     world.stop();
 }
 
@@ -612,10 +644,7 @@ fn close_after_send_delivers_the_last_answer() {
     drop(client);
     let mut other = world.connect();
     assert_eq!(other.ask(verb::ECHO, b"still serving"), b"still serving");
-    assert!(
-        world.closed.try_recv().is_err(),
-        "a shard is not told of an end it asked for"
-    );
+    assert!(world.closed().is_empty(), "a shard is not told of an end it asked for");
     world.stop();
 }
 
@@ -736,4 +765,46 @@ fn a_panicking_turn_ends_all_shards() {
     );
     let outcome = world.running.take().expect("it runs").join();
     assert!(matches!(outcome.map(|_| ()), Err(PumpError::Panicked(0))));
+}
+
+#[test]
+fn a_connection_that_takes_no_answers_is_not_read() {
+    let settings = Settings {
+        connection_output_bytes_max: 100_000,
+        ..Settings::default()
+    };
+    let world = World::start(settings, 1);
+    let mut client = world.connect();
+    client.send(verb::LARGE, &50_000_000_u32.to_be_bytes());
+    world.wait_for(Seen::Full);
+    client.send(verb::ECHO, b"later");
+    let unread = world.seen.recv_timeout(Duration::from_millis(300));
+    assert!(unread.is_err(), "{unread:?} while the output is full");
+    assert_eq!(client.answer().len(), 50_000_000);
+    assert_eq!(client.answer(), b"later");
+    world.stop();
+}
+
+#[test]
+fn more_work_than_the_pool_holds_waits_its_turn() {
+    let world = World::start(Settings::default(), 1);
+    let mut client = world.connect();
+    let all: Vec<u8> = (0..4000).flat_map(|_| frame(verb::COMPUTE, &[1; 10])).collect();
+    client.stream.write_all(&all).expect("sending");
+    for _ in 0..4000 {
+        assert_eq!(client.answer(), 10_u64.to_be_bytes());
+    }
+    world.stop();
+}
+
+#[test]
+fn more_durable_writes_than_the_ring_holds_go_to_the_pool() {
+    let world = World::start(Settings::default(), 1);
+    let mut client = world.connect();
+    let all: Vec<u8> = (0..300).flat_map(|_| frame(verb::DURABLE, &[1; 10])).collect();
+    client.stream.write_all(&all).expect("sending");
+    for _ in 0..300 {
+        assert_eq!(client.answer(), 4096_u64.to_be_bytes());
+    }
+    world.stop();
 }
