@@ -71,9 +71,37 @@ pub enum Failure {
         /// The system's words.
         message: String,
     },
+    /// Bytes that are on disk cannot be read.
+    #[error("reading {what} failed ({kind}: {message}). Check the disk")]
+    Read {
+        /// The file.
+        what: String,
+        /// The kind of error.
+        kind: io::ErrorKind,
+        /// The system's words.
+        message: String,
+    },
     /// Bytes on disk are not what was written.
     #[error("{0}")]
     Damaged(Damage),
+}
+
+impl Failure {
+    pub(crate) fn write(what: impl Into<String>, error: &io::Error) -> Self {
+        Self::Write {
+            what: what.into(),
+            kind: error.kind(),
+            message: error.to_string(),
+        }
+    }
+
+    pub(crate) fn read(what: impl Into<String>, error: &io::Error) -> Self {
+        Self::Read {
+            what: what.into(),
+            kind: error.kind(),
+            message: error.to_string(),
+        }
+    }
 }
 
 /// Damage found on disk: what, where, and what to do.

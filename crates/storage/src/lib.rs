@@ -7,12 +7,25 @@
 //!
 //! This crate has never heard of the wire protocol, reads no clock and opens no file outside [`Recovery`].
 
+mod batch;
+mod checkpoint;
+mod codec;
+mod epochs;
 mod error;
 mod event;
+mod index;
+mod journal;
+mod journal_block;
+mod manifest;
+mod operations;
 mod partition;
+mod pool;
+mod producers;
 mod recovery;
+mod segment;
 mod settings;
 mod storage;
+mod tail;
 
 pub use error::{AppendError, Damage, DeleteRecordsError, Failure, OpenError, ReadError};
 pub use event::{
@@ -20,5 +33,17 @@ pub use event::{
 };
 pub use partition::Partition;
 pub use recovery::{Batches, Recovered, Recovery};
+#[cfg(any(test, feature = "sabotage"))]
+pub use settings::SabotageSwitch;
 pub use settings::{Durability, Identity, LogConfig, PartitionKey, Sabotage, StorageSettings};
 pub use storage::Storage;
+
+/// Decoders of every file, for fuzzing and offline tools.
+#[doc(hidden)]
+pub mod format {
+    pub use crate::checkpoint::Checkpoint;
+    pub use crate::codec::FormatError;
+    pub use crate::index::SegmentIndex;
+    pub use crate::journal_block::{BlockHead, EntryKind, JournalEntry};
+    pub use crate::manifest::{Manifest, ManifestEntry, ManifestState, SegmentId};
+}

@@ -160,6 +160,22 @@ impl Sabotage {
     pub(crate) const fn acknowledge_before_sync(self) -> bool {
         self.switches.acknowledge_before_sync
     }
+
+    pub(crate) const fn skip_segment_sync(self) -> bool {
+        self.switches.skip_segment_sync
+    }
+
+    pub(crate) const fn forget_producers(self) -> bool {
+        self.switches.forget_producers
+    }
+
+    pub(crate) const fn recycle_segments(self) -> bool {
+        self.switches.recycle_segments
+    }
+
+    pub(crate) const fn lower_log_start(self) -> bool {
+        self.switches.lower_log_start
+    }
 }
 
 /// Who a data directory belongs to; written once, when the directory is first used.

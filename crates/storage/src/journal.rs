@@ -1,0 +1,391 @@
+//! The journal of one shard: group commit over all its partitions.
+//!
+//! At most one commit block is on its way; meanwhile the next group forms. Blocks are never rewritten, so a bad block
+//! with a valid one after it proves damage, and a bad last one is a torn tail.
+//! Files are made of zeros in advance, and recycled once a checkpoint covers every block in them.
+//!
+//! The shape is that of a replicated log, of which a single node needs two verbs: [`Journal::append`] (group, entry) and
+//! [`Journal::purge_to`]. Truncation and hard state come with replication; entries already carry group and index.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use hallows_runtime::{AlignedBuffer, DiskOp, DiskOutcome, FileHandle};
+use hallows_types::ShardId;
+
+use crate::codec::to_u64;
+use crate::error::Failure;
+use crate::event::Statistics;
+use crate::journal_block::{Proposed, encode, padded_bytes};
+use crate::operations::{Operation, Operations};
+use crate::settings::StorageSettings;
+
+/// Payload of one block at most, unless a single entry is larger.
+const BLOCK_PAYLOAD_BYTES_MAX: usize = 2 << 20;
+/// Entries of one block at most.
+const BLOCK_ENTRIES_MAX: usize = 8192;
+/// What a new block buffer holds before it grows.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// The low bits of a generation count files; the bits above are random for each start, so that no client can forge a
+/// block inside its records.
+pub(crate) const GENERATION_COUNTER_BITS: u32 = 20;
+
+/// Where a journal file lies.
+pub(crate) fn path(shard: ShardId, number: u64) -> String {
+    format!("journals/{}-{number}.journal", shard.0)
+}
+
+/// Shard and number in the name of a journal file.
+pub(crate) fn parse_name(name: &str) -> Option<(ShardId, u64)> {
+    let (shard, number) = name.strip_suffix(".journal")?.split_once('-')?;
+    Some((ShardId(shard.parse().ok()?), number.parse().ok()?))
+}
+
+/// One file of the chain.
+#[derive(Debug)]
+pub(crate) struct JournalFile {
+    pub(crate) number: u64,
+    pub(crate) file: FileHandle,
+    pub(crate) bytes: u64,
+    /// Sequence of the last block in it.
+    last_sequence: u64,
+}
+
+impl JournalFile {
+    pub(crate) const fn new(number: u64, file: FileHandle, bytes: u64) -> Self {
+        Self {
+            number,
+            file,
+            bytes,
+            last_sequence: 0,
+        }
+    }
+}
+
+/// The journal of one shard.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    shard: ShardId,
+    alignment: usize,
+    bytes_max: u64,
+    file_bytes: u64,
+    /// The group that forms, in order of proposal.
+    forming: Vec<Proposed>,
+    forming_bytes: usize,
+    /// The group on its way; empty if none is.
+    flying: Vec<Proposed>,
+    buffer: Option<AlignedBuffer>,
+    table: Vec<u8>,
+    current: JournalFile,
+    /// Where the next block goes in the current file.
+    position: u64,
+    generation: u64,
+    /// Full, oldest first; freed by checkpoints.
+    full: VecDeque<JournalFile>,
+    /// Ready to be used next.
+    ready: Option<JournalFile>,
+    creating: bool,
+    /// Whether the disk had no room for another file; cleared when there is room again.
+    no_room: bool,
+    /// Whether the next block waits for a file that the bound does not allow yet.
+    blocked: bool,
+    next_number: u64,
+    /// Sequence of the last block given to the disk.
+    sequence: u64,
+    /// Index of the last proposed entry.
+    index: u64,
+    failure: Option<Failure>,
+    removals: Vec<String>,
+}
+
+/// Where a journal goes on after recovery.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JournalStart {
+    pub(crate) shard: ShardId,
+    pub(crate) alignment: usize,
+    /// The first block gets the sequence after this one.
+    pub(crate) sequence: u64,
+    pub(crate) generation: u64,
+    pub(crate) next_number: u64,
+}
+
+impl Journal {
+    pub(crate) fn new(start: JournalStart, settings: &StorageSettings, current: JournalFile) -> Self {
+        Self {
+            shard: start.shard,
+            alignment: start.alignment,
+            bytes_max: settings.journal_bytes_max,
+            file_bytes: settings.journal_file_bytes,
+            forming: Vec::new(),
+            forming_bytes: 0,
+            flying: Vec::new(),
+            buffer: Some(AlignedBuffer::with_capacity(BUFFER_BYTES)),
+            table: Vec::new(),
+            current,
+            position: 0,
+            generation: start.generation,
+            full: VecDeque::new(),
+            ready: None,
+            creating: false,
+            no_room: false,
+            blocked: false,
+            next_number: start.next_number,
+            sequence: start.sequence,
+            index: 0,
+            failure: None,
+            removals: Vec::new(),
+        }
+    }
+
+    pub(crate) const fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// Puts an entry into the forming group and numbers it; [`Journal::complete`] gives it back once it is durable.
+    pub(crate) fn append(&mut self, mut proposed: Proposed) {
+        self.index += 1;
+        proposed.entry.index = self.index;
+        self.forming_bytes += proposed.payload.len();
+        self.forming.push(proposed);
+    }
+
+    /// Whether nothing forms and nothing is on its way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.failure.is_some() || (self.forming.is_empty() && self.flying.is_empty())
+    }
+
+    /// Sequence of the last block given to the disk.
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Bytes of files that hold blocks no checkpoint covers yet.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.full.iter().map(|file| file.bytes).sum::<u64>() + self.position
+    }
+
+    /// Whether a checkpoint should free files now.
+    pub(crate) fn wants_checkpoint(&self) -> bool {
+        self.blocked || self.used_bytes() >= self.bytes_max / 2
+    }
+
+    /// Files of the chain, ready ones included.
+    pub(crate) fn files(&self) -> u64 {
+        to_u64(self.full.len()) + 1 + u64::from(self.ready.is_some())
+    }
+
+    /// Tries again to create a file after the disk was full.
+    pub(crate) const fn retry_room(&mut self) {
+        self.no_room = false;
+    }
+
+    pub(crate) const fn has_no_room(&self) -> bool {
+        self.no_room
+    }
+
+    /// Gives out the next block if none is on its way, and what prepares for later ones.
+    pub(crate) fn flush(&mut self, operations: &mut Operations, statistics: &mut Statistics) {
+        if self.failure.is_some() {
+            return;
+        }
+        if self.flying.is_empty() && !self.forming.is_empty() {
+            self.write_block(operations, statistics);
+        }
+        if self.ready.is_none() && self.position > self.current.bytes / 4 {
+            let bytes = (self.current.bytes * 2).min(self.file_bytes);
+            self.create_file(bytes, operations);
+        }
+        if !self.removals.is_empty() {
+            let op = DiskOp::Remove {
+                paths: std::mem::take(&mut self.removals),
+                directories: Vec::new(),
+            };
+            operations.issue(Operation::Cleanup { what: "journal files" }, op);
+        }
+    }
+
+    fn write_block(&mut self, operations: &mut Operations, statistics: &mut Statistics) {
+        let (count, bytes) = self.group();
+        if self.position + bytes > self.current.bytes && !self.switch_file(bytes, operations) {
+            return;
+        }
+        if count == self.forming.len() {
+            std::mem::swap(&mut self.forming, &mut self.flying);
+        } else {
+            self.flying.extend(self.forming.drain(..count));
+        }
+        self.forming_bytes -= self.flying.iter().map(|proposed| proposed.payload.len()).sum::<usize>();
+        let mut buffer = self
+            .buffer
+            .take()
+            .unwrap_or_else(|| AlignedBuffer::with_capacity(BUFFER_BYTES));
+        self.sequence += 1;
+        let name = (self.generation, self.sequence);
+        encode(&mut buffer, &mut self.table, name, &self.flying, self.alignment);
+        debug_assert_eq!(to_u64(buffer.len()), bytes);
+        statistics.journal_writes += 1;
+        statistics.journal_entries += to_u64(count);
+        statistics.journal_bytes += bytes;
+        let op = DiskOp::WriteDurable {
+            file: self.current.file.clone(),
+            offset: self.position,
+            data: buffer,
+        };
+        self.position += bytes;
+        self.current.last_sequence = self.sequence;
+        operations.issue(Operation::JournalBlock, op);
+    }
+
+    /// How many entries the next block takes, and its size on disk.
+    fn group(&self) -> (usize, u64) {
+        let mut count = self.forming.len();
+        let mut payload = self.forming_bytes;
+        if payload > BLOCK_PAYLOAD_BYTES_MAX || count > BLOCK_ENTRIES_MAX {
+            (count, payload) = (0, 0);
+            for proposed in self.forming.iter().take(BLOCK_ENTRIES_MAX) {
+                if count > 0 && payload + proposed.payload.len() > BLOCK_PAYLOAD_BYTES_MAX {
+                    break;
+                }
+                count += 1;
+                payload += proposed.payload.len();
+            }
+        }
+        (count, to_u64(padded_bytes(count, payload, self.alignment)))
+    }
+
+    /// Moves on to the next file if there is one that takes `bytes`; otherwise asks for it.
+    fn switch_file(&mut self, bytes: u64, operations: &mut Operations) -> bool {
+        match self.ready.take() {
+            Some(next) if next.bytes >= bytes => {
+                let full = std::mem::replace(&mut self.current, next);
+                self.full.push_back(full);
+                self.position = 0;
+                self.generation += 1;
+                true
+            }
+            too_small => {
+                self.removals
+                    .extend(too_small.map(|file| path(self.shard, file.number)));
+                let size = bytes.max(self.file_bytes.min(self.current.bytes * 2));
+                self.create_file(size, operations);
+                false
+            }
+        }
+    }
+
+    fn create_file(&mut self, bytes: u64, operations: &mut Operations) {
+        let total = self.full.iter().map(|file| file.bytes).sum::<u64>() + self.current.bytes;
+        let over_bound = total + bytes > self.bytes_max && !self.full.is_empty();
+        self.blocked = over_bound;
+        if self.creating || self.no_room || over_bound {
+            return;
+        }
+        self.creating = true;
+        let bytes = bytes.next_multiple_of(to_u64(self.alignment));
+        let number = self.next_number;
+        self.next_number += 1;
+        let op = DiskOp::CreateZeroed {
+            path: path(self.shard, number),
+            len: bytes,
+        };
+        operations.issue(Operation::JournalFile { number, bytes }, op);
+    }
+
+    /// Takes the end of a block write: the entries that are durable now, to be given back with [`Journal::recycle`].
+    ///
+    /// # Errors
+    /// The failure that ends this journal.
+    pub(crate) fn complete(&mut self, result: std::io::Result<DiskOutcome>) -> Result<Vec<Proposed>, Failure> {
+        match result {
+            Ok(outcome) => {
+                if let DiskOutcome::Buffer(buffer) = outcome {
+                    self.buffer = Some(buffer);
+                }
+                Ok(std::mem::take(&mut self.flying))
+            }
+            Err(error) => {
+                let failure = Failure::write(path(self.shard, self.current.number), &error);
+                self.fail(failure.clone());
+                Err(failure)
+            }
+        }
+    }
+
+    /// Ends the journal for good.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.forming.clear();
+        self.forming_bytes = 0;
+        self.flying.clear();
+    }
+
+    /// Takes the emptied list of entries back, for its memory.
+    pub(crate) fn recycle(&mut self, mut entries: Vec<Proposed>) {
+        entries.clear();
+        if self.flying.capacity() == 0 {
+            self.flying = entries;
+        }
+    }
+
+    /// Takes the end of a file's creation.
+    ///
+    /// # Errors
+    /// The failure that ends this journal; a full disk is none.
+    pub(crate) fn file_created(
+        &mut self,
+        number: u64,
+        bytes: u64,
+        result: std::io::Result<DiskOutcome>,
+    ) -> Result<(), Failure> {
+        self.creating = false;
+        match result {
+            Ok(DiskOutcome::Opened(file)) => {
+                self.ready = Some(JournalFile::new(number, file, bytes));
+                Ok(())
+            }
+            Ok(other) => unreachable!("creating a file gives the file, not {other:?}"),
+            Err(error) => {
+                self.removals.push(path(self.shard, number));
+                if error.kind() == std::io::ErrorKind::StorageFull {
+                    self.no_room = true;
+                    return Ok(());
+                }
+                let failure = Failure::write(path(self.shard, number), &error);
+                self.fail(failure.clone());
+                Err(failure)
+            }
+        }
+    }
+
+    /// Frees files whose blocks all have a sequence at or below `sequence`; one of them becomes the next file.
+    pub(crate) fn purge_to(&mut self, sequence: u64) {
+        while self.full.front().is_some_and(|file| file.last_sequence <= sequence) {
+            let file = self.full.pop_front().expect("just seen");
+            if self.ready.is_none() && !self.creating && file.bytes == self.file_bytes {
+                self.ready = Some(file);
+            } else {
+                self.removals.push(path(self.shard, file.number));
+            }
+        }
+    }
+}
+
+/// An entry without payload.
+pub(crate) const fn no_payload() -> Bytes {
+    Bytes::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_again() {
+        assert_eq!(parse_name("3-17.journal"), Some((ShardId(3), 17)));
+        for name in ["3.journal", "3-17", "x-1.journal", "3--1.journal", "99999-1.journal"] {
+            assert_eq!(parse_name(name), None, "{name}");
+        }
+        assert_eq!(path(ShardId(3), 17), "journals/3-17.journal");
+    }
+}

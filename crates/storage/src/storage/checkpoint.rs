@@ -1,0 +1,413 @@
+//! Checkpoints: everything appended so far becomes synced in segments, is recorded, and frees the journal.
+//!
+//! At the beginning the state of every partition at its log end is noted; then the tails up to there are written, their
+//! segments synced, manifests brought up to date, and only then the record replaced and the journal purged.
+//! A partition that fails on the way is left out of the record: it is scanned in full at the next start.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hallows_runtime::{DiskOp, DiskOutcome, FileHandle};
+use hallows_types::{Monotonic, Now, Offset};
+
+use super::{Shutdown, Storage, key_of};
+use crate::checkpoint::{encode, encode_record, path};
+use crate::codec::Writer;
+use crate::error::Failure;
+use crate::manifest::SegmentId;
+use crate::operations::Operation;
+use crate::settings::PartitionKey;
+
+/// The index of a growing segment is saved again once the segment has grown by this much.
+const INDEX_SAVE_BYTES: u32 = 64 << 20;
+/// After a failed attempt the next one waits this long.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The checkpoint under way, if one is.
+#[derive(Debug)]
+pub(super) struct CheckpointRun {
+    phase: Phase,
+    due: Monotonic,
+    began: Monotonic,
+    /// Whether one should begin as soon as none is under way.
+    requested: bool,
+    /// Whether anything has changed since the last one began.
+    changed: bool,
+    /// Whether the last one was recorded.
+    succeeded: bool,
+    marks: Vec<Mark>,
+    records: Vec<u8>,
+    /// Journal blocks up to this one are covered.
+    sequence: u64,
+    synced: Vec<SyncedSegment>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Idle,
+    /// So many partitions still have to write their tail.
+    Writing(usize),
+    /// Ready to sync.
+    Written,
+    Syncing,
+    /// So many partitions still have to replace their manifest.
+    Manifests(usize),
+    /// Ready to record.
+    Listed,
+    Recording,
+}
+
+/// One partition in the checkpoint.
+#[derive(Clone, Debug)]
+struct Mark {
+    key: PartitionKey,
+    id: hallows_types::PartitionId,
+    /// The log end when the checkpoint began.
+    end: Offset,
+    /// The end of what was written when its segments were synced.
+    written: Offset,
+    /// `structure` when its segments were synced: what a manifest must be as new as.
+    structure: Option<u64>,
+    record: Range<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SyncedSegment {
+    key: PartitionKey,
+    id: SegmentId,
+    bytes: u32,
+    index_bytes: Option<u32>,
+}
+
+impl CheckpointRun {
+    pub(super) fn new(due: Monotonic) -> Self {
+        Self {
+            phase: Phase::Idle,
+            due,
+            began: Monotonic::default(),
+            requested: false,
+            changed: false,
+            succeeded: true,
+            marks: Vec::new(),
+            records: Vec::new(),
+            sequence: 0,
+            synced: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase == Phase::Idle
+    }
+
+    pub(super) const fn succeeded(&self) -> bool {
+        self.succeeded
+    }
+
+    /// Asks for one as soon as possible.
+    pub(super) const fn request(&mut self) {
+        self.requested = true;
+        self.changed = true;
+    }
+
+    /// Notes that there is something to record; the first change after a checkpoint sets the time of the next.
+    pub(super) fn note_change(&mut self, now: Now, interval: Duration) {
+        if !self.changed {
+            self.changed = true;
+            self.due = now.monotonic.after(interval);
+        }
+    }
+
+    pub(super) fn due(&self) -> Monotonic {
+        if self.changed && self.phase == Phase::Idle {
+            self.due
+        } else {
+            Monotonic::NEVER
+        }
+    }
+}
+
+impl Storage {
+    pub(super) fn tick_checkpoint(&mut self, now: Now) {
+        if self.checkpoint.due() <= now.monotonic {
+            self.checkpoint.requested = true;
+        }
+    }
+
+    /// Begins a checkpoint if one is wanted, and takes the next step of the one under way.
+    pub(super) fn drive_checkpoint(&mut self, now: Now) {
+        let wanted = self.checkpoint.requested || self.journal.wants_checkpoint();
+        let held = self.shutdown != Shutdown::No || self.checkpoint.due > now.monotonic && !self.checkpoint.succeeded;
+        if self.checkpoint.phase == Phase::Idle && wanted && !held {
+            self.begin_checkpoint(now);
+        }
+        if self.checkpoint.phase == Phase::Written {
+            self.sync_checkpoint();
+        }
+        if self.checkpoint.phase == Phase::Listed {
+            self.record_checkpoint();
+        }
+    }
+
+    /// Notes the state of every partition and has the tails written.
+    pub(super) fn begin_checkpoint(&mut self, now: Now) {
+        self.checkpoint.requested = false;
+        self.checkpoint.changed = false;
+        self.checkpoint.began = now.monotonic;
+        self.checkpoint.due = now.monotonic.after(self.settings.checkpoint_interval);
+        self.checkpoint.sequence = self.journal.sequence();
+        self.checkpoint.marks.clear();
+        let mut writer = Writer(std::mem::take(&mut self.checkpoint.records));
+        writer.0.clear();
+        let mut waiting = Vec::new();
+        for (slot, partition) in &mut self.partitions {
+            if partition.removed || partition.failure.is_some() {
+                continue;
+            }
+            let key = key_of(slot);
+            let start = writer.0.len();
+            encode_record(
+                &mut writer,
+                partition.id,
+                partition.log_end,
+                partition.log_start_next,
+                partition.end_place(),
+                &partition.epochs,
+                &partition.producers,
+            );
+            self.checkpoint.marks.push(Mark {
+                key,
+                id: partition.id,
+                end: partition.log_end,
+                written: Offset::ZERO,
+                structure: None,
+                record: start..writer.0.len(),
+            });
+            if partition.written_end() < partition.log_end {
+                partition.checkpoint_target = Some(partition.log_end);
+                waiting.push(key);
+            }
+        }
+        self.checkpoint.records = writer.0;
+        self.checkpoint.phase = match waiting.len() {
+            0 => Phase::Written,
+            count => Phase::Writing(count),
+        };
+        // They are looked at when the next turn ends, which the first completion or deadline brings;
+        // to lose no time their writes begin now.
+        for key in waiting {
+            self.flush_partition(now, key);
+        }
+    }
+
+    /// One partition less to wait for, because its tail is written or because it failed.
+    pub(super) fn checkpoint_partition_done(&mut self) {
+        if let Phase::Writing(count) = self.checkpoint.phase {
+            self.checkpoint.phase = match count - 1 {
+                0 => Phase::Written,
+                rest => Phase::Writing(rest),
+            };
+        }
+    }
+
+    /// Syncs every segment with unsynced bytes, and saves indexes that have grown.
+    fn sync_checkpoint(&mut self) {
+        let mut files: Vec<FileHandle> = Vec::new();
+        let mut indexes = Vec::new();
+        self.checkpoint.synced.clear();
+        let save_bytes = match self.shutdown {
+            Shutdown::No => INDEX_SAVE_BYTES,
+            _ => 1,
+        };
+        for mark in &mut self.checkpoint.marks {
+            let Some(partition) = self.partitions.get(super::slot(mark.key)) else {
+                continue;
+            };
+            if partition.id != mark.id || partition.failure.is_some() {
+                continue;
+            }
+            mark.written = partition.written_end();
+            mark.structure = Some(partition.structure);
+            for segment in partition
+                .segments
+                .iter()
+                .rev()
+                .take_while(|segment| !segment.is_sealed())
+            {
+                let Some(file) = segment.file().filter(|_| segment.is_unsynced()) else {
+                    continue;
+                };
+                files.push(file.clone());
+                let index = segment.index.as_ref().expect("kept until the segment is sealed");
+                // An index may only describe what is in the file.
+                let grown = segment.written == segment.size
+                    && segment.written - segment.index_saved_bytes >= save_bytes
+                    && !segment.sealing;
+                if grown {
+                    let data = Bytes::from(index.encode(segment.id.0));
+                    let path = segment.id.index_path();
+                    indexes.push(DiskOp::Replace { path, data });
+                }
+                self.checkpoint.synced.push(SyncedSegment {
+                    key: mark.key,
+                    id: segment.id,
+                    bytes: segment.written,
+                    index_bytes: grown.then_some(segment.written),
+                });
+            }
+        }
+        let mut steps = Vec::new();
+        if !files.is_empty() && !self.settings.sabotage.skip_segment_sync() {
+            steps.push(DiskOp::Sync { files });
+        }
+        steps.append(&mut indexes);
+        self.checkpoint.phase = Phase::Syncing;
+        if steps.is_empty() {
+            self.checkpoint_synced(Ok(DiskOutcome::Done));
+        } else {
+            self.operations
+                .issue(Operation::CheckpointSync, DiskOp::Sequence(steps));
+        }
+    }
+
+    /// Takes the end of the syncs.
+    pub(super) fn checkpoint_synced(&mut self, result: std::io::Result<DiskOutcome>) {
+        let synced = std::mem::take(&mut self.checkpoint.synced);
+        if let Err(error) = result {
+            if error.kind() == std::io::ErrorKind::StorageFull {
+                self.note_full("a checkpoint");
+                return self.abandon_checkpoint();
+            }
+            let failure = Failure::write("segments (sync)", &error);
+            for segment in &synced {
+                if self.get_mut(segment.key).is_some() {
+                    self.sync_failed(segment.key, &failure);
+                }
+            }
+            return self.abandon_checkpoint();
+        }
+        for entry in &synced {
+            let Some(partition) = self.get_mut(entry.key) else {
+                continue;
+            };
+            if let Some(segment) = partition.segment_mut(entry.id) {
+                segment.synced = segment.synced.max(entry.bytes);
+                segment.index_saved_bytes = entry.index_bytes.unwrap_or(segment.index_saved_bytes);
+            }
+        }
+        self.checkpoint.synced = synced;
+        let mut waiting = 0;
+        for mark in std::mem::take(&mut self.checkpoint.marks) {
+            waiting += usize::from(self.checkpoint_mark_synced(&mark));
+            self.checkpoint.marks.push(mark);
+        }
+        self.checkpoint.phase = match waiting {
+            0 => Phase::Listed,
+            count => Phase::Manifests(count),
+        };
+    }
+
+    /// Notes that a partition is synced; whether its manifest must be waited for.
+    fn checkpoint_mark_synced(&mut self, mark: &Mark) -> bool {
+        let Some(partition) = self.get_mut(mark.key).filter(|partition| partition.id == mark.id) else {
+            return false;
+        };
+        if partition.failure.is_some() {
+            return false;
+        }
+        partition.synced_end = partition.synced_end.max(mark.written);
+        let lifted = partition
+            .sync_barrier
+            .is_some_and(|barrier| partition.synced_end >= barrier);
+        let stale = mark
+            .structure
+            .is_some_and(|structure| partition.durable_structure < structure);
+        if lifted {
+            self.lift_barrier(mark.key);
+        }
+        self.advance(mark.key);
+        self.enqueue(mark.key);
+        stale
+    }
+
+    /// A manifest was written: the checkpoint may have waited for it.
+    pub(super) fn checkpoint_manifest_done(&mut self, _key: PartitionKey) {
+        if matches!(self.checkpoint.phase, Phase::Manifests(_)) {
+            self.recount_manifests();
+        }
+    }
+
+    fn recount_manifests(&mut self) {
+        let stale = |mark: &&Mark| {
+            self.partitions.get(super::slot(mark.key)).is_some_and(|partition| {
+                partition.id == mark.id
+                    && partition.failure.is_none()
+                    && !partition.removed
+                    && mark
+                        .structure
+                        .is_some_and(|structure| partition.durable_structure < structure)
+            })
+        };
+        self.checkpoint.phase = match self.checkpoint.marks.iter().filter(stale).count() {
+            0 => Phase::Listed,
+            count => Phase::Manifests(count),
+        };
+    }
+
+    /// Replaces the record with the state noted at the beginning, without partitions that failed meanwhile.
+    fn record_checkpoint(&mut self) {
+        let mut records = Vec::with_capacity(self.checkpoint.records.len());
+        for mark in &self.checkpoint.marks {
+            let alive = self
+                .partitions
+                .get(super::slot(mark.key))
+                .is_some_and(|partition| partition.id == mark.id && partition.failure.is_none());
+            if alive {
+                debug_assert!(mark.written >= mark.end);
+                records.extend_from_slice(&self.checkpoint.records[mark.record.clone()]);
+            }
+        }
+        self.checkpoint.phase = Phase::Recording;
+        let op = DiskOp::Replace {
+            path: path(self.shard),
+            data: Bytes::from(encode(self.checkpoint.sequence, &records)),
+        };
+        self.operations.issue(Operation::CheckpointRecord, op);
+    }
+
+    /// Takes the end of the record's replacement.
+    pub(super) fn checkpoint_recorded(&mut self, result: std::io::Result<DiskOutcome>) {
+        match result {
+            Ok(_) => {
+                self.checkpoint.phase = Phase::Idle;
+                self.checkpoint.succeeded = true;
+                self.statistics.checkpoints += 1;
+                if !self.holds_journal() {
+                    self.journal.purge_to(self.checkpoint.sequence);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a checkpoint could not be recorded; it is tried again");
+                if error.kind() == std::io::ErrorKind::StorageFull {
+                    self.note_full("a checkpoint");
+                }
+                self.abandon_checkpoint();
+            }
+        }
+    }
+
+    /// Whether the journal holds acknowledged batches of a failed partition, of which it has the only copy.
+    fn holds_journal(&self) -> bool {
+        self.partitions
+            .iter()
+            .any(|(_, partition)| partition.failure.is_some() && !partition.removed && partition.tail.bytes() > 0)
+    }
+
+    pub(super) fn abandon_checkpoint(&mut self) {
+        self.checkpoint.phase = Phase::Idle;
+        self.checkpoint.succeeded = false;
+        self.checkpoint.changed = true;
+        self.checkpoint.requested = self.shutdown == Shutdown::No;
+        self.checkpoint.due = self.checkpoint.began.after(RETRY_INTERVAL);
+    }
+}

@@ -1,0 +1,490 @@
+//! The storage of one shard: a synchronous state machine over partitions, journal, pool and checkpoint.
+//!
+//! Each verb has a file: [`append`], [`write`] (tails to segments), [`structure`] (creating, sealing, manifests),
+//! [`read`], [`time`], [`checkpoint`], [`retention`], [`completion`] (what a finished operation means).
+
+mod append;
+mod checkpoint;
+mod completion;
+mod read;
+mod retention;
+mod structure;
+mod time;
+mod write;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use hallows_runtime::{DiskOp, DiskToken, Random};
+use hallows_types::{LeaderEpoch, Monotonic, Now, Offset, PartitionId, ShardId};
+use slab::Slab;
+
+pub(crate) use self::read::damaged;
+
+use self::checkpoint::CheckpointRun;
+use self::read::Loading;
+use self::retention::Expired;
+use self::time::TimeSearch;
+use crate::error::Failure;
+use crate::event::{ProducerState, Statistics, StorageEvent};
+use crate::journal::Journal;
+use crate::manifest::SegmentId;
+use crate::operations::{Operation, Operations};
+use crate::partition::Partition;
+use crate::pool::Pool;
+use crate::settings::{Durability, LogConfig, PartitionKey, StorageSettings};
+
+/// How often free space is measured while there are appends.
+const SPACE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The logs of one shard and their journal. A synchronous state machine: completions in, operations and events out.
+///
+/// Its [`DiskToken`]s have the highest bit clear; the shard may use tokens with that bit set for its own operations.
+pub struct Storage {
+    shard: ShardId,
+    settings: StorageSettings,
+    partitions: Slab<Partition>,
+    by_id: BTreeMap<PartitionId, PartitionKey>,
+    journal: Journal,
+    pool: Pool,
+    operations: Operations,
+    events: VecDeque<StorageEvent>,
+    /// For segment ids.
+    random: Random,
+    /// Partitions to look at when the turn ends.
+    queued: Vec<PartitionKey>,
+    checkpoint: CheckpointRun,
+    space: Space,
+    /// Bytes of all tails.
+    tail_bytes: u64,
+    /// Set when tails have reached half their bound, until they have fallen to a quarter: every tail is written.
+    tail_pressure: bool,
+    /// Whether an append was refused as busy since [`StorageEvent::Writable`] was last given.
+    refused: bool,
+    expired: VecDeque<Expired>,
+    /// The time of the last call that gave one.
+    clock: Monotonic,
+    retention_due: Monotonic,
+    loading: Loading,
+    searches: Slab<TimeSearch>,
+    shutdown: Shutdown,
+    statistics: Statistics,
+}
+
+/// What is known of the disk's free space.
+#[derive(Debug)]
+struct Space {
+    /// Whether appends are refused.
+    full: bool,
+    measuring: bool,
+    /// Whether anything was appended since the last measurement.
+    stale: bool,
+    due: Monotonic,
+}
+
+/// How far an orderly end is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shutdown {
+    /// Not asked for.
+    No,
+    /// Waiting for what was appended to be committed and for a checkpoint under way.
+    Draining,
+    /// The last checkpoint is under way.
+    Checkpointing,
+    /// The event was given.
+    Done,
+}
+
+/// What a shard's storage starts with.
+pub(crate) struct Start {
+    pub(crate) shard: ShardId,
+    pub(crate) settings: StorageSettings,
+    pub(crate) journal: Journal,
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) pool: Pool,
+    pub(crate) seed: u64,
+}
+
+impl Storage {
+    pub(crate) fn new(start: Start, now: Now) -> Self {
+        let checkpoint_due = now.monotonic.after(start.settings.checkpoint_interval);
+        let retention_due = now.monotonic.after(start.settings.retention_check_interval);
+        let mut storage = Self {
+            shard: start.shard,
+            settings: start.settings,
+            partitions: Slab::new(),
+            by_id: BTreeMap::new(),
+            journal: start.journal,
+            pool: start.pool,
+            operations: Operations::default(),
+            events: VecDeque::new(),
+            random: Random::from_seed(start.seed),
+            queued: Vec::new(),
+            checkpoint: CheckpointRun::new(checkpoint_due),
+            space: Space {
+                full: false,
+                measuring: false,
+                stale: true,
+                due: now.monotonic,
+            },
+            tail_bytes: 0,
+            tail_pressure: false,
+            refused: false,
+            expired: VecDeque::new(),
+            clock: now.monotonic,
+            retention_due,
+            loading: Loading::default(),
+            searches: Slab::new(),
+            shutdown: Shutdown::No,
+            statistics: Statistics::default(),
+        };
+        for partition in start.partitions {
+            let key = storage.insert(partition);
+            storage.enqueue(key);
+        }
+        storage
+    }
+
+    /// The slot of a partition.
+    #[must_use]
+    pub fn find(&self, id: PartitionId) -> Option<PartitionKey> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// Adds an empty partition; no file before its first append.
+    ///
+    /// # Panics
+    /// When the partition exists already: only this shard's own bookkeeping can cause that.
+    pub fn create_partition(&mut self, id: PartitionId, config: LogConfig, epoch: LeaderEpoch) -> PartitionKey {
+        assert!(!self.by_id.contains_key(&id), "partition {id} exists already");
+        self.insert(Partition::new(id, config, epoch))
+    }
+
+    fn insert(&mut self, partition: Partition) -> PartitionKey {
+        let id = partition.id;
+        let slot = self.partitions.insert(partition);
+        let key = PartitionKey(u32::try_from(slot).expect("partitions of one shard are bounded far below 2^32"));
+        self.by_id.insert(id, key);
+        key
+    }
+
+    /// Removes a partition and, in the background, its manifest and the segments nobody else refers to.
+    ///
+    /// # Panics
+    /// When `key` names no partition.
+    pub fn remove_partition(&mut self, key: PartitionKey) {
+        let id = self.at(key).id;
+        self.by_id.remove(&id);
+        let partition = self.at_mut(key);
+        partition.removed = true;
+        let bytes = partition.tail.bytes();
+        let waiting = partition.checkpoint_target.take().is_some();
+        self.tail_bytes -= bytes;
+        if waiting {
+            self.checkpoint_partition_done();
+        }
+        self.enqueue(key);
+    }
+
+    /// Changes settings. Raising the durability to `fsync` holds the high watermark back until older bytes are synced.
+    ///
+    /// # Panics
+    /// When `key` names no partition.
+    pub fn configure(&mut self, key: PartitionKey, config: LogConfig) {
+        let partition = self.at_mut(key);
+        let raised = config.durability == Durability::Fsync && partition.config.durability != Durability::Fsync;
+        let lowered = config.durability != Durability::Fsync && partition.config.durability == Durability::Fsync;
+        partition.config = config;
+        if raised {
+            partition.journaled = partition.log_end;
+            partition.sync_barrier = Some(partition.log_end).filter(|_| !partition.is_synced());
+            self.checkpoint.request();
+        }
+        if lowered {
+            // What waited for the barrier is committed by the lower class from now on.
+            self.at_mut(key).sync_barrier = None;
+        }
+        self.at_mut(key).write_forced = true;
+        self.advance(key);
+        self.enqueue(key);
+    }
+
+    /// A partition's state.
+    ///
+    /// # Panics
+    /// When `key` names no partition.
+    #[must_use]
+    pub fn partition(&self, key: PartitionKey) -> &Partition {
+        self.at(key)
+    }
+
+    /// The epoch for appends from now on; must not be below the present one.
+    ///
+    /// # Panics
+    /// When `key` names no partition, or the epoch would go back.
+    pub fn set_leader_epoch(&mut self, key: PartitionKey, epoch: LeaderEpoch) {
+        let partition = self.at_mut(key);
+        assert!(epoch >= partition.leader_epoch, "leader epochs never go back");
+        partition.leader_epoch = epoch;
+    }
+
+    /// The largest epoch not above `epoch` and its end offset; below the first known one, the asked epoch and that
+    /// one's start; both -1 if nothing is known (KIP-320).
+    ///
+    /// # Panics
+    /// When `key` names no partition.
+    #[must_use]
+    pub fn end_offset_for_epoch(&self, key: PartitionKey, epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
+        let partition = self.at(key);
+        partition
+            .epochs
+            .end_offset_for(epoch, partition.leader_epoch, partition.log_end)
+    }
+
+    /// The idempotent producers a partition remembers.
+    ///
+    /// # Panics
+    /// When `key` names no partition.
+    pub fn producers(&self, key: PartitionKey) -> impl Iterator<Item = ProducerState> + '_ {
+        self.at(key).producers.iter()
+    }
+
+    /// Gives out the disk operations that are due. To be called at the end of every turn.
+    pub fn flush(&mut self, now: Now, disk: &mut Vec<(DiskToken, DiskOp)>) {
+        self.clock = now.monotonic;
+        self.relieve_pressure();
+        let mut queued = std::mem::take(&mut self.queued);
+        for key in queued.drain(..) {
+            self.flush_partition(now, key);
+        }
+        // What was queued meanwhile waits for a completion anyway.
+        queued.append(&mut self.queued);
+        self.queued = queued;
+        self.journal.flush(&mut self.operations, &mut self.statistics);
+        self.drive_checkpoint(now);
+        self.drive_shutdown(now);
+        self.operations.drain_into(disk);
+    }
+
+    /// The next event, oldest first.
+    pub fn poll_event(&mut self) -> Option<StorageEvent> {
+        let event = self.events.pop_front()?;
+        if let StorageEvent::HighWatermark { key } = event
+            && let Some(partition) = self.get_mut(key)
+        {
+            partition.watermark_queued = false;
+        }
+        Some(event)
+    }
+
+    /// When [`Storage::tick`] must be called.
+    #[must_use]
+    pub fn next_deadline(&self) -> Monotonic {
+        let space = if self.space.full || self.space.stale {
+            self.space.due
+        } else {
+            Monotonic::NEVER
+        };
+        let expired = self.expired.front().map_or(Monotonic::NEVER, |expired| expired.due);
+        let checkpoint = self.checkpoint.due();
+        self.retention_due.min(space).min(expired).min(checkpoint)
+    }
+
+    /// Does what is due: checkpoints, retention, expiry.
+    pub fn tick(&mut self, now: Now) {
+        self.clock = now.monotonic;
+        if self.shutdown != Shutdown::No {
+            return;
+        }
+        if now.monotonic >= self.space.due && (self.space.full || self.space.stale) {
+            self.measure_space(now);
+        }
+        if now.monotonic >= self.retention_due {
+            self.retention_due = now.monotonic.after(self.settings.retention_check_interval);
+            self.apply_retention(now);
+        }
+        self.unlink_expired(now);
+        self.tick_checkpoint(now);
+    }
+
+    /// Writes and syncs everything; [`StorageEvent::Stopped`] follows. No append may come afterwards.
+    pub fn shut_down(&mut self, _now: Now) {
+        if self.shutdown == Shutdown::No {
+            self.shutdown = Shutdown::Draining;
+        }
+    }
+
+    fn drive_shutdown(&mut self, now: Now) {
+        if self.shutdown == Shutdown::Draining && self.journal.is_idle() && self.checkpoint.is_idle() {
+            self.shutdown = Shutdown::Checkpointing;
+            self.begin_checkpoint(now);
+            self.drive_checkpoint(now);
+        }
+        if self.shutdown == Shutdown::Checkpointing && self.space.full {
+            // Waiting for room could take for ever; what is acknowledged as durable is in the journal.
+            self.abandon_checkpoint();
+        }
+        if self.shutdown == Shutdown::Checkpointing && self.checkpoint.is_idle() {
+            self.shutdown = Shutdown::Done;
+            let failed = self.partitions.iter().any(|(_, partition)| partition.failure.is_some());
+            let clean = !failed && self.journal.failure().is_none() && self.checkpoint.succeeded();
+            self.events.push_back(StorageEvent::Stopped { clean });
+        }
+    }
+
+    /// Asserts what must always hold. For tests and simulation.
+    ///
+    /// # Panics
+    /// When it does not hold.
+    pub fn check_invariants(&self) {
+        let mut tail_bytes = 0;
+        for (_, partition) in self.partitions.iter().filter(|(_, partition)| !partition.removed) {
+            partition.check_invariants();
+            tail_bytes += partition.tail.bytes();
+        }
+        assert_eq!(tail_bytes, self.tail_bytes, "bytes of tails");
+    }
+
+    /// Counters for metrics.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        Statistics {
+            tail_bytes: self.tail_bytes,
+            journal_files: self.journal.files(),
+            ..self.statistics
+        }
+    }
+
+    fn at(&self, key: PartitionKey) -> &Partition {
+        &self.partitions[slot(key)]
+    }
+
+    fn at_mut(&mut self, key: PartitionKey) -> &mut Partition {
+        &mut self.partitions[slot(key)]
+    }
+
+    fn get_mut(&mut self, key: PartitionKey) -> Option<&mut Partition> {
+        self.partitions
+            .get_mut(slot(key))
+            .filter(|partition| !partition.removed)
+    }
+
+    /// Has a partition looked at when the turn ends.
+    fn enqueue(&mut self, key: PartitionKey) {
+        let partition = self.at_mut(key);
+        if !partition.queued {
+            partition.queued = true;
+            self.queued.push(key);
+        }
+    }
+
+    /// Issues an operation that names a partition; its slot lives until the operation ends.
+    fn issue_for(&mut self, key: PartitionKey, operation: Operation, op: DiskOp) {
+        self.at_mut(key).operations += 1;
+        self.operations.issue(operation, op);
+    }
+
+    /// Moves the high watermark to the commit point.
+    fn advance(&mut self, key: PartitionKey) {
+        let partition = self.at_mut(key);
+        let point = partition.commit_point();
+        if point <= partition.high_watermark || partition.failure.is_some() {
+            return;
+        }
+        partition.high_watermark = point;
+        if !partition.watermark_queued {
+            partition.watermark_queued = true;
+            self.events.push_back(StorageEvent::HighWatermark { key });
+        }
+    }
+
+    /// Ends a partition for good.
+    fn fail(&mut self, key: PartitionKey, failure: Failure) {
+        let partition = self.at_mut(key);
+        if partition.failure.is_some() || partition.removed {
+            return;
+        }
+        tracing::error!(partition = %partition.id, %failure, "the partition accepts nothing more");
+        partition.failure = Some(failure.clone());
+        let waiting = partition.checkpoint_target.take().is_some();
+        if waiting {
+            self.checkpoint_partition_done();
+        }
+        self.events.push_back(StorageEvent::Failed { key, failure });
+    }
+
+    /// Ends the journal and so every partition that depends on it.
+    fn fail_journal(&mut self, failure: &Failure) {
+        self.journal.fail(failure.clone());
+        let keys: Vec<_> = self
+            .partitions
+            .iter()
+            .filter(|(_, partition)| partition.config.durability == Durability::Fsync)
+            .map(|(slot, _)| key_of(slot))
+            .collect();
+        keys.into_iter().for_each(|key| self.fail(key, failure.clone()));
+    }
+
+    fn fresh_segment_id(&mut self) -> SegmentId {
+        SegmentId(self.random.uuid())
+    }
+
+    fn measure_space(&mut self, now: Now) {
+        self.space.due = now.monotonic.after(SPACE_CHECK_INTERVAL);
+        self.space.stale = false;
+        if !self.space.measuring {
+            self.space.measuring = true;
+            self.operations.issue(Operation::FreeBytes, DiskOp::FreeBytes);
+        }
+    }
+
+    /// Notes that the disk refused bytes: appends are refused, and what is in memory is tried again once there is room.
+    fn note_full(&mut self, what: &str) {
+        if !self.space.full {
+            tracing::error!(what, "the disk is full: appends are refused until there is room");
+            self.space.full = true;
+        }
+    }
+
+    fn space_measured(&mut self, free_bytes: u64) {
+        let needed = self.settings.disk_reserve_bytes.saturating_add(self.tail_bytes);
+        let full = free_bytes < needed;
+        if full {
+            self.note_full("free space below the reserve");
+        } else if self.space.full {
+            tracing::info!(free_bytes, "there is room on the disk again");
+            self.space.full = false;
+            self.journal.retry_room();
+            self.enqueue_all();
+            self.events.push_back(StorageEvent::Writable);
+        }
+    }
+
+    fn enqueue_all(&mut self) {
+        let keys: Vec<_> = self.partitions.iter().map(|(slot, _)| key_of(slot)).collect();
+        keys.into_iter().for_each(|key| self.enqueue(key));
+    }
+
+    /// Starts writing every tail when they fill half their bound, so that appends need not be refused.
+    fn relieve_pressure(&mut self) {
+        let bound = self.settings.tail_bytes_max;
+        if !self.tail_pressure && self.tail_bytes > bound / 2 {
+            self.tail_pressure = true;
+            self.enqueue_all();
+        } else if self.tail_pressure && self.tail_bytes <= bound / 4 {
+            self.tail_pressure = false;
+        }
+        if self.refused && self.tail_bytes <= bound / 2 && !self.space.full {
+            self.refused = false;
+            self.events.push_back(StorageEvent::Writable);
+        }
+    }
+}
+
+fn slot(key: PartitionKey) -> usize {
+    crate::codec::to_usize(key.0)
+}
+
+fn key_of(slot: usize) -> PartitionKey {
+    PartitionKey(u32::try_from(slot).expect("partitions of one shard are bounded far below 2^32"))
+}
