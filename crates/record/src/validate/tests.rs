@@ -494,6 +494,18 @@ fn gaps_are_legal_in_stored_batches_only() {
         check_records(&batch, &RecordLimits::produced(), scratch),
         Err(RecordError::at(0, expected))
     );
+    let mut short = batch;
+    overwrite(&mut short, at::LAST_OFFSET_DELTA, &6_i32.to_be_bytes());
+    put_checksum(&mut short);
+    let expected = RecordErrorKind::OffsetDeltaInvalid {
+        expected: 4,
+        actual: 7,
+        last_offset_delta: 6,
+    };
+    assert_eq!(
+        check_records(&short, &RecordLimits::stored(), scratch),
+        Err(RecordError::at(1, expected))
+    );
 }
 
 #[test]
