@@ -83,6 +83,10 @@ pub(crate) struct Journal {
     generation: u64,
     /// Full, oldest first; freed by checkpoints.
     full: VecDeque<JournalFile>,
+    /// Full, and holding the only copy of batches of a failed partition: kept for the next start, outside the bound.
+    pinned: Vec<JournalFile>,
+    /// Whether the current file is to be pinned once it is full.
+    pin_current: bool,
     /// Ready to be used next.
     ready: Option<JournalFile>,
     creating: bool,
@@ -93,6 +97,8 @@ pub(crate) struct Journal {
     next_number: u64,
     /// Sequence of the last block given to the disk.
     sequence: u64,
+    /// Every block up to this one was covered by the last checkpoint.
+    purged: u64,
     /// Index of the last proposed entry.
     index: u64,
     failure: Option<Failure>,
@@ -126,12 +132,15 @@ impl Journal {
             position: 0,
             generation: start.generation,
             full: VecDeque::new(),
+            pinned: Vec::new(),
+            pin_current: false,
             ready: None,
             creating: false,
             no_room: false,
             blocked: false,
             next_number: start.next_number,
             sequence: start.sequence,
+            purged: start.sequence,
             index: 0,
             failure: None,
             removals: Vec::new(),
@@ -167,12 +176,13 @@ impl Journal {
 
     /// Whether a checkpoint should free files now.
     pub(crate) fn wants_checkpoint(&self) -> bool {
-        self.blocked || self.used_bytes() >= self.bytes_max / 2
+        let freeable = self.full.front().is_some_and(|file| file.last_sequence > self.purged);
+        freeable && (self.blocked || self.used_bytes() >= self.bytes_max / 2)
     }
 
     /// Files of the chain, ready ones included.
     pub(crate) fn files(&self) -> u64 {
-        to_u64(self.full.len()) + 1 + u64::from(self.ready.is_some())
+        to_u64(self.full.len() + self.pinned.len()) + 1 + u64::from(self.ready.is_some())
     }
 
     /// Tries again to create a file after the disk was full.
@@ -259,7 +269,12 @@ impl Journal {
         match self.ready.take() {
             Some(next) if next.bytes >= bytes => {
                 let full = std::mem::replace(&mut self.current, next);
-                self.full.push_back(full);
+                if std::mem::take(&mut self.pin_current) {
+                    self.pinned.push(full);
+                } else {
+                    self.full.push_back(full);
+                    self.free_covered();
+                }
                 self.position = 0;
                 self.generation += 1;
                 true
@@ -358,9 +373,21 @@ impl Journal {
         }
     }
 
+    /// Keeps every file that holds blocks now: a partition failed whose batches are nowhere else.
+    pub(crate) fn pin(&mut self) {
+        self.pinned.extend(self.full.drain(..));
+        self.pin_current = true;
+    }
+
     /// Frees files whose blocks all have a sequence at or below `sequence`; one of them becomes the next file.
     pub(crate) fn purge_to(&mut self, sequence: u64) {
-        while self.full.front().is_some_and(|file| file.last_sequence <= sequence) {
+        self.purged = self.purged.max(sequence);
+        self.free_covered();
+    }
+
+    fn free_covered(&mut self) {
+        self.blocked = false;
+        while self.full.front().is_some_and(|file| file.last_sequence <= self.purged) {
             let file = self.full.pop_front().expect("just seen");
             if self.ready.is_none() && !self.creating && file.bytes == self.file_bytes {
                 self.ready = Some(file);

@@ -382,9 +382,7 @@ impl Storage {
                 self.checkpoint.phase = Phase::Idle;
                 self.checkpoint.succeeded = true;
                 self.statistics.checkpoints += 1;
-                if !self.holds_journal() {
-                    self.journal.purge_to(self.checkpoint.sequence);
-                }
+                self.journal.purge_to(self.checkpoint.sequence);
             }
             Err(error) => {
                 tracing::warn!(%error, "a checkpoint could not be recorded; it is tried again");
@@ -394,13 +392,6 @@ impl Storage {
                 self.abandon_checkpoint();
             }
         }
-    }
-
-    /// Whether the journal holds acknowledged batches of a failed partition, of which it has the only copy.
-    fn holds_journal(&self) -> bool {
-        self.partitions
-            .iter()
-            .any(|(_, partition)| partition.failure.is_some() && !partition.removed && partition.tail.bytes() > 0)
     }
 
     pub(super) fn abandon_checkpoint(&mut self) {

@@ -407,6 +407,9 @@ impl Storage {
         tracing::error!(partition = %partition.id, %failure, "the partition accepts nothing more");
         partition.failure = Some(failure.clone());
         let waiting = partition.checkpoint_target.take().is_some();
+        if partition.tail.bytes() > 0 {
+            self.journal.pin();
+        }
         if waiting {
             self.checkpoint_partition_done();
         }

@@ -1,0 +1,394 @@
+//! A disk in memory that knows what is durable.
+//!
+//! A crash keeps a random part of what was written but not synced: whole writes, torn ones, or none; likewise of
+//! creations, renames and removals whose directory was not synced.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use hallows_runtime::{AlignedBuffer, DirectoryEntry, Disk, File, FileHandle, OpenMode, Random};
+
+/// Writes are torn at multiples of this.
+const SECTOR: usize = 512;
+
+#[derive(Clone, Default, Debug)]
+struct Contents {
+    durable: Vec<u8>,
+    current: Vec<u8>,
+    unsynced: Vec<Change>,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Write(usize, Vec<u8>),
+    Resize(usize),
+}
+
+#[derive(Default)]
+struct State {
+    files: Vec<Contents>,
+    names: BTreeMap<String, usize>,
+    durable_names: BTreeMap<String, usize>,
+    /// Fails operations whose path contains the text.
+    faults: Vec<(String, Fault)>,
+    free_bytes: u64,
+    read_only: bool,
+}
+
+/// What a fault breaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    Write,
+    Sync,
+    Durable,
+    Read,
+}
+
+/// A shared disk.
+#[derive(Clone, Default)]
+pub struct MemoryDisk(Arc<Mutex<State>>);
+
+struct MemoryFile {
+    disk: MemoryDisk,
+    inode: usize,
+    path: String,
+}
+
+impl MemoryDisk {
+    pub fn new() -> Self {
+        let disk = Self::default();
+        disk.lock().free_bytes = u64::MAX;
+        disk
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics while it holds the lock")
+    }
+
+    /// The machine loses power: what comes of unsynced changes is random. Open files keep pointing at the old disk.
+    pub fn power_loss(&self, random: &mut Random) -> Self {
+        let state = self.lock();
+        let mut after = State {
+            free_bytes: state.free_bytes,
+            ..State::default()
+        };
+        for contents in &state.files {
+            let bytes = contents.after_loss(random);
+            after.files.push(Contents {
+                durable: bytes.clone(),
+                current: bytes,
+                unsynced: Vec::new(),
+            });
+        }
+        let paths: std::collections::BTreeSet<_> = state.names.keys().chain(state.durable_names.keys()).collect();
+        for path in paths {
+            let (old, new) = (state.durable_names.get(path), state.names.get(path));
+            let kept = if random.below(2) == 0 { old } else { new };
+            if let Some(inode) = kept {
+                after.names.insert(path.clone(), *inode);
+            }
+        }
+        after.durable_names = after.names.clone();
+        Self(Arc::new(Mutex::new(after)))
+    }
+
+    /// The process is killed: nothing that was written is lost.
+    pub fn process_kill(&self) -> Self {
+        let state = self.lock();
+        let after = State {
+            files: state.files.clone(),
+            names: state.names.clone(),
+            durable_names: state.durable_names.clone(),
+            free_bytes: state.free_bytes,
+            ..State::default()
+        };
+        Self(Arc::new(Mutex::new(after)))
+    }
+
+    pub fn set_free_bytes(&self, free_bytes: u64) {
+        self.lock().free_bytes = free_bytes;
+    }
+
+    pub fn set_read_only(&self, read_only: bool) {
+        self.lock().read_only = read_only;
+    }
+
+    pub fn fail(&self, path_part: &str, fault: Fault) {
+        self.lock().faults.push((path_part.to_owned(), fault));
+    }
+
+    /// Every path, sorted.
+    pub fn paths(&self) -> Vec<String> {
+        self.lock().names.keys().cloned().collect()
+    }
+
+    /// The paths that end so.
+    pub fn paths_ending(&self, suffix: &str) -> Vec<String> {
+        self.paths().into_iter().filter(|path| path.ends_with(suffix)).collect()
+    }
+
+    /// A file's bytes.
+    pub fn bytes(&self, path: &str) -> Vec<u8> {
+        let state = self.lock();
+        state.files[state.names[path]].current.clone()
+    }
+
+    /// Changes a file behind everybody's back, durably.
+    pub fn edit(&self, path: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.lock();
+        let inode = state.names[path];
+        let contents = &mut state.files[inode];
+        change(&mut contents.current);
+        contents.durable = contents.current.clone();
+        contents.unsynced.clear();
+    }
+
+    /// Removes a file behind everybody's back, durably.
+    pub fn delete(&self, path: &str) {
+        let mut state = self.lock();
+        state.names.remove(path).expect("the file exists");
+        state.durable_names.remove(path);
+    }
+
+    /// Puts a file there behind everybody's back, durably.
+    pub fn put(&self, path: &str, bytes: Vec<u8>) {
+        let mut state = self.lock();
+        let inode = state.files.len();
+        state.files.push(Contents {
+            durable: bytes.clone(),
+            current: bytes,
+            unsynced: Vec::new(),
+        });
+        state.names.insert(path.to_owned(), inode);
+        state.durable_names.insert(path.to_owned(), inode);
+    }
+}
+
+impl Contents {
+    fn after_loss(&self, random: &mut Random) -> Vec<u8> {
+        let mut bytes = self.durable.clone();
+        for change in &self.unsynced {
+            match (random.below(3), change) {
+                (0, _) => {}
+                (1, Change::Write(offset, data)) => {
+                    for (number, sector) in data.chunks(SECTOR).enumerate() {
+                        if random.below(2) == 0 {
+                            apply(&mut bytes, &Change::Write(offset + number * SECTOR, sector.to_vec()));
+                        }
+                    }
+                }
+                _ => apply(&mut bytes, change),
+            }
+        }
+        bytes
+    }
+}
+
+fn apply(bytes: &mut Vec<u8>, change: &Change) {
+    match change {
+        Change::Write(offset, data) => {
+            let end = offset + data.len();
+            if bytes.len() < end {
+                bytes.resize(end, 0);
+            }
+            bytes[*offset..end].copy_from_slice(data);
+        }
+        Change::Resize(len) => bytes.resize(*len, 0),
+    }
+}
+
+impl State {
+    fn check(&self, path: &str, fault: Fault) -> io::Result<()> {
+        if self.read_only && fault != Fault::Read {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        let broken = self.faults.iter().any(|(part, kind)| *kind == fault && path.contains(part.as_str()));
+        if broken {
+            return Err(io::Error::other("injected"));
+        }
+        Ok(())
+    }
+
+    fn spend(&mut self, bytes: usize) -> io::Result<()> {
+        let bytes = bytes as u64;
+        if bytes > self.free_bytes {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        if self.free_bytes != u64::MAX {
+            self.free_bytes -= bytes;
+        }
+        Ok(())
+    }
+}
+
+impl File for MemoryFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = self.disk.lock();
+        state.check(&self.path, Fault::Read)?;
+        let current = &state.files[self.inode].current;
+        let start = usize::try_from(offset).expect("small").min(current.len());
+        let count = buffer.len().min(current.len() - start);
+        buffer[..count].copy_from_slice(&current[start..start + count]);
+        Ok(count)
+    }
+
+    fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        state.check(&self.path, Fault::Write)?;
+        let offset = usize::try_from(offset).expect("small");
+        let grown = (offset + data.len()).saturating_sub(state.files[self.inode].current.len());
+        state.spend(grown)?;
+        let contents = &mut state.files[self.inode];
+        let change = Change::Write(offset, data.to_vec());
+        apply(&mut contents.current, &change);
+        contents.unsynced.push(change);
+        Ok(())
+    }
+
+    fn write_durable(&self, data: &AlignedBuffer, offset: u64) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        state.check(&self.path, Fault::Durable)?;
+        let offset = usize::try_from(offset).expect("small");
+        assert!(offset.is_multiple_of(4096), "durable writes are aligned");
+        assert!(data.len().is_multiple_of(4096), "durable writes are padded");
+        let contents = &mut state.files[self.inode];
+        assert!(offset + data.len() <= contents.current.len(), "journals do not grow");
+        let change = Change::Write(offset, data.to_vec());
+        apply(&mut contents.current, &change);
+        apply(&mut contents.durable, &change);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        state.check(&self.path, Fault::Sync)?;
+        let contents = &mut state.files[self.inode];
+        contents.durable = contents.current.clone();
+        contents.unsynced.clear();
+        Ok(())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.disk.lock().files[self.inode].current.len() as u64)
+    }
+
+    fn set_size(&self, size: u64) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        state.check(&self.path, Fault::Write)?;
+        let change = Change::Resize(usize::try_from(size).expect("small"));
+        let contents = &mut state.files[self.inode];
+        apply(&mut contents.current, &change);
+        contents.unsynced.push(change);
+        Ok(())
+    }
+
+    fn reserve(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn open(&self, path: &str, mode: OpenMode) -> io::Result<FileHandle> {
+        let mut state = self.lock();
+        let known = state.names.get(path).copied();
+        let inode = match (mode, known) {
+            (OpenMode::Create, Some(_)) => return Err(io::ErrorKind::AlreadyExists.into()),
+            (OpenMode::Create, None) => {
+                state.check(path, Fault::Write)?;
+                state.spend(1)?;
+                state.files.push(Contents::default());
+                let inode = state.files.len() - 1;
+                state.names.insert(path.to_owned(), inode);
+                inode
+            }
+            (_, None) => return Err(io::ErrorKind::NotFound.into()),
+            (_, Some(inode)) => inode,
+        };
+        Ok(FileHandle::new(MemoryFile {
+            disk: self.clone(),
+            inode,
+            path: path.to_owned(),
+        }))
+    }
+
+    fn create_directory(&self, _path: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, path: &str) -> io::Result<Vec<DirectoryEntry>> {
+        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let mut entries = Vec::new();
+        for name in self.lock().names.keys().filter_map(|name| name.strip_prefix(&prefix)) {
+            let (name, is_directory) = name.split_once('/').map_or((name, false), |(first, _)| (first, true));
+            entries.push(DirectoryEntry {
+                name: name.to_owned(),
+                is_directory,
+            });
+        }
+        entries.sort();
+        entries.dedup();
+        Ok(entries)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.lock();
+        state.check(to, Fault::Write)?;
+        let inode = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.names.insert(to.to_owned(), inode);
+        Ok(())
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        let mut state = self.lock();
+        state.check(path, Fault::Write)?;
+        state.names.remove(path);
+        Ok(())
+    }
+
+    fn remove_directory(&self, path: &str) -> io::Result<()> {
+        match self.list(path)?.is_empty() {
+            true => Ok(()),
+            false => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+        }
+    }
+
+    fn sync_directory(&self, path: &str) -> io::Result<()> {
+        let mut state = self.lock();
+        state.check(path, Fault::Sync)?;
+        let inside = |name: &str| name.rsplit_once('/').map_or("", |(parent, _)| parent) == path;
+        let State {
+            names, durable_names, ..
+        } = &mut *state;
+        durable_names.retain(|name, _| !inside(name) || names.contains_key(name));
+        let here = names.iter().filter(|(name, _)| inside(name));
+        here.for_each(|(name, inode)| {
+            durable_names.insert(name.clone(), *inode);
+        });
+        Ok(())
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        state.check("", Fault::Sync)?;
+        state.durable_names = state.names.clone();
+        for contents in &mut state.files {
+            contents.durable = contents.current.clone();
+            contents.unsynced.clear();
+        }
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(self.lock().free_bytes)
+    }
+
+    fn alignment(&self) -> usize {
+        4096
+    }
+}
