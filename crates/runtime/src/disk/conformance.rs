@@ -115,6 +115,7 @@ fn directories_list_sorted(disk: &dyn Disk) {
     assert_eq!(disk.list("list").expect("listing"), [], "an absent directory is empty");
     disk.create_directory("list/inner").expect("creating a directory");
     disk.create_directory("list/inner").expect("creating it again");
+    disk.create_directory("").expect("the data directory is there");
     for name in ["list/b", "list/a"] {
         disk.open(name, OpenMode::Create).expect("creating a file");
     }

@@ -14,6 +14,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 pub use aligned::AlignedBuffer;
+pub(crate) use op::parent;
 pub use op::{DiskCompletion, DiskOp, DiskOutcome, DiskToken};
 
 /// How to open a file.
@@ -126,7 +127,8 @@ pub trait Disk: Send + Sync {
     /// `NotFound`, `AlreadyExists` (for [`OpenMode::Create`]), `StorageFull` or what the operating system reports.
     fn open(&self, path: &str, mode: OpenMode) -> io::Result<FileHandle>;
 
-    /// Creates a directory and its parents; no error if it exists.
+    /// Creates a directory and its parents; no error if it exists. What it creates is durable on return: otherwise a
+    /// file made durable inside a fresh directory could be lost together with the directory.
     ///
     /// # Errors
     /// What the operating system reports.

@@ -186,6 +186,12 @@ impl SimDisk {
         self.lock().rates = rates;
     }
 
+    /// How often faults strike.
+    #[must_use]
+    pub fn rates(&self) -> FaultRates {
+        self.lock().rates
+    }
+
     /// Changes the size of the disk; it may fall below what is used.
     pub fn set_capacity(&self, capacity_bytes: u64) {
         self.lock().capacity_bytes = capacity_bytes;
@@ -370,7 +376,10 @@ impl Disk for SimDisk {
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {
-        self.change_names(|state| state.names.create_directory(path))
+        let mut state = self.lock();
+        let dies = state.begin_change(self.boot)?;
+        state.names.create_directory(path, dies)?;
+        if dies { Err(dead()) } else { Ok(()) }
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<DirectoryEntry>> {

@@ -158,7 +158,8 @@ impl Names {
         Ok(())
     }
 
-    pub(super) fn create_directory(&mut self, path: &str) -> io::Result<()> {
+    /// Creates directories; durable at once unless the machine dies in the middle.
+    pub(super) fn create_directory(&mut self, path: &str, dies: bool) -> io::Result<()> {
         let mut id = ROOT;
         for name in path.split('/').filter(|name| !name.is_empty()) {
             id = match self.directories[id.0].entries.get(name) {
@@ -168,10 +169,14 @@ impl Names {
                     let inner = DirectoryId(self.directories.len());
                     self.directories.push(Directory::default());
                     let node = Node::Directory(inner);
-                    self.directories[id.0].change(Change::Set {
+                    let outer = &mut self.directories[id.0];
+                    outer.change(Change::Set {
                         name: name.to_owned(),
                         node,
                     });
+                    if !dies {
+                        outer.sync();
+                    }
                     inner
                 }
             };

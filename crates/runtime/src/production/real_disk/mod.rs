@@ -15,7 +15,7 @@ use file::RealFile;
 pub use probe::DiskProbe;
 use probe::probe_direct;
 
-use crate::disk::{DirectoryEntry, Disk, FileHandle, OpenMode};
+use crate::disk::{DirectoryEntry, Disk, FileHandle, OpenMode, parent};
 
 /// The file that is locked while a process has the data directory.
 const LOCK_FILE: &str = "hallows.lock";
@@ -177,7 +177,15 @@ impl Disk for RealDisk {
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {
-        fs::create_dir_all(self.path(path))
+        let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+        for directory in ends.map(|end| &path[..end]).filter(|directory| !directory.is_empty()) {
+            match fs::create_dir(self.path(directory)) {
+                Ok(()) => self.sync_directory(parent(directory))?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<DirectoryEntry>> {

@@ -1,0 +1,70 @@
+//! Leader epochs tell clients where each epoch of the log ends.
+//!
+//! Source: KIP-101 and KIP-320; Apache Kafka, `LeaderEpochFileCache.endOffsetFor`.
+
+use hallows_types::LeaderEpoch;
+
+use crate::ledger::Ledger;
+use crate::violation::{Verdict, ensure};
+
+const NAME: &str = "leader epochs tell where they end";
+
+/// Compares an answer with the epochs that the log's batches carry.
+///
+/// # Errors
+/// An answer that would mislead a client.
+pub fn check(
+    ledger: &Ledger,
+    asked: LeaderEpoch,
+    current: LeaderEpoch,
+    log_end: i64,
+    answer: (LeaderEpoch, i64),
+) -> Verdict {
+    let mut starts: Vec<(LeaderEpoch, i64)> = Vec::new();
+    for (base, entry) in &ledger.log {
+        if starts.last().is_none_or(|(latest, _)| *latest < entry.epoch) {
+            starts.push((entry.epoch, (*base).max(ledger.log_start)));
+        }
+    }
+    let after = starts.iter().position(|(epoch, _)| *epoch > asked);
+    let expected = match after {
+        _ if asked == current => (asked, log_end),
+        None if starts.last().is_some_and(|(epoch, _)| *epoch == asked) => (asked, log_end),
+        None => (LeaderEpoch::UNKNOWN, -1),
+        Some(0) => (asked, starts[0].1),
+        Some(next) => (starts[next - 1].0, starts[next].1),
+    };
+    ensure!(
+        NAME,
+        answer == expected,
+        "epoch {asked} was answered {answer:?}, expected {expected:?} of {starts:?}"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::remint::tests::batch;
+
+    #[test]
+    fn each_epoch_ends_where_the_next_begins() {
+        let mut ledger = Ledger::default();
+        for (base, epoch) in [(0, 2), (2, 2), (4, 5)] {
+            ledger.assign(batch(base, 2, epoch, b"value"));
+        }
+        let answers = |asked, answer: (i32, i64)| {
+            check(
+                &ledger,
+                LeaderEpoch(asked),
+                LeaderEpoch(6),
+                6,
+                (LeaderEpoch(answer.0), answer.1),
+            )
+            .is_ok()
+        };
+        assert!(answers(1, (1, 0)) && answers(2, (2, 4)) && answers(3, (2, 4)));
+        assert!(answers(5, (5, 6)) && answers(6, (6, 6)) && answers(7, (-1, -1)));
+        assert!(!answers(2, (2, 6)));
+    }
+}

@@ -1,0 +1,163 @@
+//! An idempotent producer as clients write them: five batches in flight, retried in order with their sequences.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use hallows_record::{BatchBuilder, Codec, NewRecord, Producer as Stamp, next_sequence};
+use hallows_runtime::Random;
+use hallows_types::WallTime;
+
+use super::choices::BATCH_BYTES_MAX;
+use crate::checks::idempotence::Sent;
+use crate::random::Choose;
+
+/// Batches on their way at once, as Kafka's clients do it.
+const IN_FLIGHT_MAX: usize = 5;
+/// The largest value in bytes, for most batches and for few.
+const VALUE_BYTES_MAX: [u64; 2] = [200, BATCH_BYTES_MAX as u64 - 2_000];
+
+/// One batch on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Flight {
+    pub(super) batch: Bytes,
+    pub(super) sent: Sent,
+    /// The request that carries it; `None` while it waits to be sent again.
+    pub(super) request: Option<u64>,
+}
+
+/// One producer of one partition.
+#[derive(Clone, Debug)]
+pub(super) struct Producer {
+    id: i64,
+    epoch: i16,
+    next_sequence: i32,
+    pub(super) in_flight: VecDeque<Flight>,
+    /// Acknowledged ones, to be sent again for no reason.
+    recent: VecDeque<(Bytes, Sent)>,
+}
+
+impl Producer {
+    pub(super) const fn new(id: i64) -> Self {
+        Self {
+            id,
+            epoch: 0,
+            next_sequence: 0,
+            in_flight: VecDeque::new(),
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// The next batch to send: one that waits to be sent again, or a new one; `None` while that must wait.
+    pub(super) fn next(&mut self, random: &mut Random, time: WallTime, request: u64) -> Option<(Bytes, Sent)> {
+        if let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.request.is_none()) {
+            flight.request = Some(request);
+            return Some((flight.batch.clone(), flight.sent));
+        }
+        if self.in_flight.len() >= IN_FLIGHT_MAX {
+            return None;
+        }
+        let base_sequence = self.next_sequence;
+        let stamp = Stamp {
+            id: self.id,
+            epoch: self.epoch,
+            base_sequence,
+        };
+        let (batch, count) = batch(random, time, stamp);
+        self.next_sequence = next_sequence(base_sequence, count);
+        let last_sequence = next_sequence(base_sequence, count - 1);
+        let sent = Sent {
+            producer_id: self.id,
+            epoch: self.epoch,
+            base_sequence,
+            last_sequence,
+        };
+        self.in_flight.push_back(Flight {
+            batch: batch.clone(),
+            sent,
+            request: Some(request),
+        });
+        Some((batch, sent))
+    }
+
+    /// An acknowledged batch, to be sent again.
+    pub(super) fn repeat(&self, random: &mut Random) -> Option<(Bytes, Sent)> {
+        if self.recent.is_empty() {
+            None
+        } else {
+            Some(self.recent[random.index(self.recent.len())].clone())
+        }
+    }
+
+    /// A request was acknowledged.
+    pub(super) fn acknowledged(&mut self, request: u64) {
+        let Some(place) = self.in_flight.iter().position(|flight| flight.request == Some(request)) else {
+            return;
+        };
+        let flight = self.in_flight.remove(place).expect("just found");
+        self.recent.push_back((flight.batch, flight.sent));
+        if self.recent.len() > IN_FLIGHT_MAX {
+            self.recent.pop_front();
+        }
+    }
+
+    /// A request was refused, or its fate is not known: everything after it will be sent again too.
+    pub(super) fn retry(&mut self, request: u64) {
+        if let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.request == Some(request)) {
+            flight.request = None;
+        }
+    }
+
+    /// Whether batches wait to be sent again, and others are still on their way: order demands patience.
+    pub(super) fn must_wait(&self) -> bool {
+        let waiting = self.in_flight.iter().any(|flight| flight.request.is_none());
+        waiting
+            && self
+                .in_flight
+                .iter()
+                .any(|flight| flight.request.is_some() && !self.is_behind_waiting(flight))
+    }
+
+    fn is_behind_waiting(&self, flight: &Flight) -> bool {
+        let first_waiting = self.in_flight.iter().position(|other| other.request.is_none());
+        let place = self.in_flight.iter().position(|other| other.sent == flight.sent);
+        matches!((first_waiting, place), (Some(waiting), Some(place)) if place < waiting)
+    }
+
+    /// The machine is gone: nothing that is on its way will be answered.
+    pub(super) fn disconnected(&mut self) {
+        self.in_flight.iter_mut().for_each(|flight| flight.request = None);
+    }
+
+    /// The log does not know what came before: begin anew in the next epoch.
+    pub(super) fn bump_epoch(&mut self) {
+        self.epoch += 1;
+        self.next_sequence = 0;
+        self.in_flight.clear();
+        self.recent.clear();
+    }
+}
+
+/// A batch of random size, codec and records; and how many records it has.
+pub(super) fn batch(random: &mut Random, time: WallTime, stamp: Stamp) -> (Bytes, i32) {
+    let codec = if random.one_in(8) { Codec::Lz4 } else { Codec::None };
+    let mut builder = BatchBuilder::new(codec).with_producer(stamp);
+    let large = random.one_in(20);
+    let count = if large { 1 } else { 1 + random.below(4) };
+    let mut value = BytesMut::new();
+    for _ in 0..count {
+        let size = random.below(VALUE_BYTES_MAX[usize::from(large)]);
+        value.clear();
+        while (value.len() as u64) < size {
+            value.extend_from_slice(&random.next_u64().to_be_bytes());
+        }
+        let jitter = i64::try_from(random.below(200)).expect("small") - 100;
+        let record = NewRecord {
+            timestamp: WallTime(time.0 + jitter),
+            value: Some(&value),
+            ..NewRecord::default()
+        };
+        builder.append(&record).expect("far below a batch's bounds");
+    }
+    let count = builder.record_count();
+    (builder.build().expect("it has records and a known codec").into(), count)
+}
