@@ -45,9 +45,9 @@ impl Slice {
 pub enum Output {
     /// Send these bytes after all earlier ones.
     Send(ConnectionId, Slice),
-    /// Send what is queued, then close.
+    /// Send what is queued, then close. The shard hears no more of the connection.
     CloseAfterSend(ConnectionId),
-    /// Close now; queued output is dropped.
+    /// Close now; queued output is dropped. The shard hears no more of the connection.
     Close(ConnectionId),
     /// Read no more until [`Output::ResumeReading`].
     PauseReading(ConnectionId),

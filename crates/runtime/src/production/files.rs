@@ -179,7 +179,7 @@ mod tests {
         if is_resident(&file, 0, 4096) {
             return; // A file system in memory has nowhere to drop pages to.
         }
-        assert!(!ends_resident(&file, 0, 100_000));
+        // A read without waiting may have the kernel fetch what it did not find, so only the first answer is certain.
         assert!(!read_resident(&file, &mut [0; 100], 50).expect("a cold read is no error"));
         file.read_at(&mut [0; 100_000], 0).expect("reading");
         assert!(is_resident(&file, 0, 100_000), "just read");
