@@ -81,9 +81,9 @@ impl Cell {
         }
     }
 
-    /// Whether the floor can do it.
+    /// Whether the floor can do it; where it cannot consume or roll, it does the plain open loop.
     pub(crate) const fn has_floor(self) -> bool {
-        !matches!(self, Self::EndToEnd | Self::Consume | Self::Housekeeping) && !self.owns_subject()
+        !matches!(self, Self::Consume) && !self.owns_subject()
     }
 
     /// Whether it starts subjects of its own instead of using running ones.
@@ -217,7 +217,7 @@ fn measure_open_loop(
         records_per_second: OPEN_LOOP_RATE,
         value_bytes: 1024,
         length: settings.length,
-        consume,
+        consume: consume && subject.kind != Kind::Floor,
     };
     let (outcome, used) = watch(subject, || open_loop::run(&target, plan))?;
     let mut figures = acks(&outcome.acks);

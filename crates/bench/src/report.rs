@@ -101,7 +101,7 @@ fn spread_text(spread: Spread) -> String {
 /// A figure with as many digits as it deserves.
 pub(crate) fn figure(value: f64) -> String {
     match value.abs() {
-        size if size >= 10_000_000.0 => format!("{:.1} M", value / 1e6),
+        size if size >= 1_000_000.0 => format!("{:.2} M", value / 1e6),
         size if size >= 10_000.0 => format!("{:.1} k", value / 1e3),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
@@ -120,6 +120,6 @@ mod tests {
         check(52.14, "52.1");
         check(1_338.0, "1338");
         check(82_412.0, "82.4 k");
-        check(12_345_678.0, "12.3 M");
+        check(12_345_678.0, "12.35 M");
     }
 }

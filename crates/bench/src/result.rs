@@ -32,7 +32,10 @@ pub(crate) type Ratio = Spread;
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} ({:.2} to {:.2})", self.median, self.least, self.most)
+        match self.least < self.most {
+            true => write!(f, "{:.2} ({:.2} to {:.2})", self.median, self.least, self.most),
+            false => write!(f, "{:.2}", self.median),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Single records at a fixed rate, whatever the broker does: latencies count from the time a record should have been
 //! sent, so that a stall shows in every record it delays.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,8 @@ use crate::topic::{ACKS_LEADER, Target, now_ms};
 const SPIN: Duration = Duration::from_micros(20);
 /// How far ahead the first record is planned, so that all threads are ready.
 const LEAD: Duration = Duration::from_millis(20);
+/// A broker that falls behind the rate gets this much longer; then the run ends with what was sent.
+const OVERTIME: Duration = Duration::from_secs(1);
 
 /// The plan of a run.
 #[derive(Clone, Copy)]
@@ -47,6 +50,8 @@ struct Schedule {
     start: Instant,
     interval: Duration,
     count: usize,
+    /// After this time nothing is sent any more.
+    end: Instant,
     /// Records before this one do not count.
     counted_from: usize,
 }
@@ -57,10 +62,12 @@ impl Schedule {
         let records = |length: Duration| {
             usize::try_from(length.as_nanos() / interval.as_nanos()).expect("a run has fewer than 2^64 records")
         };
+        let start = Instant::now() + LEAD;
         Self {
-            start: Instant::now() + LEAD,
+            start,
             interval,
             count: records(WARM_UP + plan.length),
+            end: start + WARM_UP + plan.length + OVERTIME,
             counted_from: records(WARM_UP),
         }
     }
@@ -81,13 +88,17 @@ pub(crate) fn run(target: &Target, plan: Plan) -> Result<Outcome> {
     let (sender, receiver) = open(target.leader)?;
     let frame = ProduceFrame::new(&target.topic, 0, ACKS_LEADER, &batch(1, plan.value_bytes, now_ms()));
     let schedule = Schedule::new(plan);
+    // How many records there will be. The sender lowers it when the broker falls behind.
+    let total = &AtomicUsize::new(schedule.count);
     thread::scope(|scope| {
-        let consumer = plan.consume.then(|| scope.spawn(move || consume(target, schedule)));
+        let consumer = plan
+            .consume
+            .then(|| scope.spawn(move || consume(target, schedule, total)));
         let receiving = {
             let frame = frame.clone();
-            scope.spawn(move || receive(receiver, &frame, schedule))
+            scope.spawn(move || receive(receiver, &frame, schedule, total))
         };
-        let lateness = send(sender, frame, schedule)?;
+        let lateness = send(sender, frame, schedule, total)?;
         let acks = receiving.join().ok().context("the receiving thread failed")??;
         let seconds = schedule.start.elapsed().as_secs_f64();
         let arrivals = consumer
@@ -103,7 +114,7 @@ pub(crate) fn run(target: &Target, plan: Plan) -> Result<Outcome> {
     })
 }
 
-fn send(mut sender: Sender, mut frame: ProduceFrame, schedule: Schedule) -> Result<Latencies> {
+fn send(mut sender: Sender, mut frame: ProduceFrame, schedule: Schedule, total: &AtomicUsize) -> Result<Latencies> {
     let mut lateness = Latencies::new();
     for record in 0..schedule.count {
         let intended = schedule.intended(record);
@@ -114,28 +125,38 @@ fn send(mut sender: Sender, mut frame: ProduceFrame, schedule: Schedule) -> Resu
         while Instant::now() < intended {
             std::hint::spin_loop();
         }
+        let late = Instant::now() > schedule.end;
+        if late {
+            // One more is sent: the receiver may already be waiting for its answer.
+            total.store(record + 1, Ordering::SeqCst);
+        }
         schedule.record(&mut lateness, record);
         sender.send(frame.numbered(correlation(record)))?;
+        if late {
+            break;
+        }
     }
     Ok(lateness)
 }
 
-fn receive(mut receiver: Receiver, frame: &ProduceFrame, schedule: Schedule) -> Result<Latencies> {
+fn receive(mut receiver: Receiver, frame: &ProduceFrame, schedule: Schedule, total: &AtomicUsize) -> Result<Latencies> {
     let mut acks = Latencies::new();
-    for record in 0..schedule.count {
+    let mut record = 0;
+    while record < total.load(Ordering::SeqCst) {
         frame.check(receiver.receive()?, correlation(record))?;
         schedule.record(&mut acks, record);
+        record += 1;
     }
     Ok(acks)
 }
 
 /// Reads the topic as it grows. The offset says which record arrived, since nobody else writes there.
-fn consume(target: &Target, schedule: Schedule) -> Result<Latencies> {
+fn consume(target: &Target, schedule: Schedule, total: &AtomicUsize) -> Result<Latencies> {
     let (mut sender, mut receiver) = open(target.leader)?;
     let mut frame = FetchFrame::new(&target.topic, FetchBounds::CONSUMER);
     let mut arrivals = Latencies::new();
     let mut seen = 0;
-    while seen < schedule.count {
+    while seen < total.load(Ordering::SeqCst) {
         let offset = target.next_offset + i64::from(correlation(seen));
         sender.send(frame.at(offset, 0))?;
         if let Some(end) = fetched(receiver.receive()?)?.end_offset {
