@@ -6,7 +6,11 @@
 mod arguments;
 mod exit;
 pub mod output;
+mod record;
 pub mod serve;
+mod table;
+mod template;
+mod time;
 
 pub use arguments::{Arguments, Verb, expand_settings};
 pub use exit::{Exit, Failure};
