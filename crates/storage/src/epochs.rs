@@ -59,6 +59,12 @@ impl Epochs {
         }
     }
 
+    /// The epoch of the batch at `offset`, if a batch there or before it is known.
+    pub(crate) fn at(&self, offset: Offset) -> Option<LeaderEpoch> {
+        let beyond = self.0.partition_point(|(_, start)| *start <= offset);
+        beyond.checked_sub(1).map(|index| self.0[index].0)
+    }
+
     pub(crate) fn encode(&self, writer: &mut Writer) {
         writer.count(self.0.len());
         for (epoch, start) in &self.0 {

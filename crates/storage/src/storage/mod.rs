@@ -241,6 +241,15 @@ impl Storage {
             .end_offset_for(epoch, partition.leader_epoch, partition.log_end)
     }
 
+    /// The leader epoch in which the record at `offset` was written; unknown for an empty log.
+    ///
+    /// # Panics
+    /// When `key` names no partition.
+    #[must_use]
+    pub fn epoch_at(&self, key: PartitionKey, offset: Offset) -> LeaderEpoch {
+        self.at(key).epochs.at(offset).unwrap_or(LeaderEpoch::UNKNOWN)
+    }
+
     /// The idempotent producers a partition remembers.
     ///
     /// # Panics
