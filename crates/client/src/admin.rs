@@ -143,7 +143,7 @@ impl Client {
             ..DeleteTopicsRequest::default()
         };
         self.forget(topic);
-        self.retry_known(|client| {
+        self.retry(|client| {
             let answer = client.call_controller(&request, DELETE_TOPICS_NEWEST)?;
             let result = first("DeleteTopics", topic, answer.responses)?;
             let message = result.error_message.as_deref();
@@ -166,7 +166,7 @@ impl Client {
             validate_only: false,
         };
         self.forget(topic);
-        self.retry_known(|client| {
+        self.retry(|client| {
             let answer = client.call_controller(&request, i16::MAX)?;
             let result = first("CreatePartitions", topic, answer.results)?;
             let message = result.error_message.as_deref();
@@ -210,7 +210,7 @@ impl Client {
             }],
             ..DescribeConfigsRequest::default()
         };
-        self.retry_known(|client| {
+        self.retry(|client| {
             let answer = match resource {
                 Resource::Broker(node) => client.call_node(node, &request, i16::MAX)?,
                 _ => client.call_any(&request, i16::MAX)?,
@@ -240,7 +240,7 @@ impl Client {
             }],
             validate_only: false,
         };
-        self.retry_known(|client| {
+        self.retry(|client| {
             let answer = match resource {
                 Resource::Broker(node) => client.call_node(node, &request, i16::MAX)?,
                 _ => client.call_controller(&request, i16::MAX)?,
@@ -320,20 +320,6 @@ impl Client {
             check("DescribeLogDirs", answer.error_code, None, || format!("broker {node}"))?;
             Ok(answer.results)
         })
-    }
-
-    /// Retries, except when something that has to exist is unknown: that is retriable only while it may appear.
-    fn retry_known<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
-        use hallows_protocol::ErrorCode;
-        let mut unknown = None;
-        let result = self.retry(|client| match call(client) {
-            Err(error) if error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => {
-                unknown = Some(error);
-                Ok(None)
-            }
-            result => result.map(Some),
-        })?;
-        result.ok_or_else(|| unknown.expect("nothing else gives no result"))
     }
 }
 

@@ -28,6 +28,8 @@ pub struct ClientOptions {
     pub retry_timeout: Duration,
     /// The pause between two tries.
     pub retry_pause: Duration,
+    /// How long an unknown topic is asked for again: a cluster learns of a new one a little after it was created.
+    pub topic_wait: Duration,
     /// Whether asking for an unknown topic may create it, where the broker allows that.
     pub create_topics: bool,
 }
@@ -38,6 +40,7 @@ impl Default for ClientOptions {
             connection: ConnectionOptions::default(),
             retry_timeout: Duration::from_secs(30),
             retry_pause: Duration::from_millis(50),
+            topic_wait: Duration::from_secs(1),
             create_topics: false,
         }
     }
@@ -181,7 +184,7 @@ impl Client {
     /// What is known about `topic`; asked for when nothing is, again and again while the broker says it may come.
     ///
     /// # Errors
-    /// [`ClientError::Broker`] when there is no such topic.
+    /// [`ClientError::Broker`] with UNKNOWN_TOPIC_OR_PARTITION when there is no such topic.
     pub fn topic(&mut self, topic: &str) -> Result<&Topic> {
         if !self.topics.contains_key(topic) {
             self.retry(|client| client.refresh_topic(topic))?;
@@ -193,22 +196,12 @@ impl Client {
     }
 
     fn refresh_topic(&mut self, topic: &str) -> Result<()> {
-        let creates = self.options.create_topics;
         let answers = self.refresh(Some(&[topic]))?;
         let answer = answers.iter().find(|answer| answer.name.as_deref() == Some(topic));
         let answer = answer.ok_or_else(|| ClientError::Missing {
             api: "Metadata",
             subject: topic.to_owned(),
         })?;
-        // Unknown counts as retriable among Kafka's codes; waiting only helps where asking creates the topic.
-        if answer.error_code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION && !creates {
-            return Err(ClientError::Broker {
-                api: "Metadata",
-                subject: format!("topic {topic}"),
-                code: ErrorCode::INVALID_TOPIC_EXCEPTION,
-                message: Some("there is no such topic".to_owned()),
-            });
-        }
         check("Metadata", answer.error_code, None, || format!("topic {topic}"))
     }
 
@@ -377,19 +370,27 @@ impl Client {
 
     /// Repeats `call` while its error may pass, until the retry timeout; what was known is asked for again.
     ///
+    /// That a topic is unknown passes only shortly after it was created, so it has a shorter bound of its own.
+    ///
     /// # Errors
     /// The last error.
     pub fn retry<T>(&mut self, mut call: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
-        let deadline = Instant::now() + self.options.retry_timeout;
+        let start = Instant::now();
         loop {
-            match call(self) {
-                Err(error) if error.is_retriable() && Instant::now() < deadline => {
-                    self.coordinators.clear();
-                    self.controller = None;
-                    thread::sleep(self.options.retry_pause);
-                }
-                result => return result,
+            let error = match call(self) {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let bound = match error.code() {
+                Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => self.options.topic_wait,
+                _ => self.options.retry_timeout,
+            };
+            if !error.is_retriable() || start.elapsed() >= bound {
+                return Err(error);
             }
+            self.coordinators.clear();
+            self.controller = None;
+            thread::sleep(self.options.retry_pause);
         }
     }
 }

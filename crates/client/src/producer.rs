@@ -256,6 +256,7 @@ impl Producer {
             return Ok(());
         }
         let request = InitProducerIdRequest {
+            transactional_id: None,
             transaction_timeout_ms: i32::MAX,
             ..InitProducerIdRequest::default()
         };

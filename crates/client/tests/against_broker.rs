@@ -218,14 +218,25 @@ fn topics_are_described_altered_and_deleted() {
     client
         .alter_configs(Resource::Topic(&name), &[change])
         .expect("altered");
-    let configs = client
-        .describe_configs(Resource::Topic(&name), &["retention.ms"])
-        .expect("described");
-    assert_eq!(configs[0].value.as_deref(), Some("12345678"));
+    eventually("the setting", || {
+        let configs = client
+            .describe_configs(Resource::Topic(&name), &["retention.ms"])
+            .expect("described");
+        configs[0].value.as_deref() == Some("12345678")
+    });
     let listed = client.list_topics().expect("topics");
     let listed = listed.iter().find(|topic| topic.name == name).expect("the topic");
     assert_eq!(listed.partitions.len(), 5);
     client.delete_topic(&name).expect("deleted");
     let gone = client.delete_topic(&name).expect_err("it is gone");
     assert_eq!(gone.code(), Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION), "{gone}");
+}
+
+/// Waits for what a cluster does a little after it answered.
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} has not come");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
