@@ -1,8 +1,10 @@
 //! From a data directory to the shards of a broker: straight-line code over the blocking disk, before any shard runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hallows_config::BrokerConfig;
+use hallows_group_coordinator::Row;
 use hallows_record::{Scratch, records};
 use hallows_runtime::{Disk, Effects, Random};
 use hallows_storage::{Identity, OpenError, Recovered, Recovery, Storage};
@@ -10,7 +12,7 @@ use hallows_types::{Now, PartitionId, ShardId};
 
 use crate::controller::{Controller, METADATA_PARTITION};
 use crate::limits::Limits;
-use crate::metadata::{Command, CommandError, Image};
+use crate::metadata::{Command, CommandError, Image, OFFSETS_TOPIC};
 use crate::shard::{Advertised, Life, NodeIdentity, Shard};
 
 /// Why a broker cannot start.
@@ -25,9 +27,15 @@ pub enum BootError {
     /// The metadata log holds a command that this build does not know.
     #[error("cannot start: {0}")]
     Command(#[from] CommandError),
-    /// A record of the metadata log is not readable.
-    #[error("cannot start: the metadata log holds an unreadable record: {0}")]
+    /// A record of one of the broker's own logs is not readable.
+    #[error("cannot start: one of the broker's own logs holds an unreadable record: {0}")]
     Record(hallows_record::RecordError),
+    /// A log of committed offsets cannot be read to its end.
+    #[error("cannot start: a log of committed offsets failed: {0}")]
+    Groups(hallows_storage::Failure),
+    /// A record of a log of committed offsets is not one that this build knows.
+    #[error("cannot start: a log of committed offsets holds an unreadable record: {0}. Run the release that wrote it")]
+    GroupRecord(hallows_protocol::DecodeError),
 }
 
 /// What a start needs besides the settings.
@@ -93,6 +101,7 @@ pub fn boot_with(
         }
     }
     report_damage(&placed);
+    let group_rows = load_groups(&placed, &image, &*disk)?;
     let ids: Vec<Vec<PartitionId>> = placed
         .iter()
         .map(|shard| shard.iter().map(Recovered::id).collect())
@@ -105,12 +114,13 @@ pub fn boot_with(
     let seeds: Vec<u64> = (0..options.shards).map(|_| random.next_u64()).collect();
     let storages = recovery.finish(placed, now, &seeds)?;
     let config = config.with_dynamic(&crate::settings::dynamic_overrides(&image));
-    let start = Start {
+    let mut start = Start {
         config: Arc::new(config),
         identity,
         image,
         was_clean,
         now,
+        group_rows,
     };
     let shards: Vec<Shard> = storages
         .into_iter()
@@ -131,10 +141,12 @@ struct Start {
     image: Image,
     was_clean: bool,
     now: Now,
+    /// What the logs of committed offsets hold, by partition.
+    group_rows: BTreeMap<PartitionId, Vec<Row>>,
 }
 
 impl Start {
-    fn shard(&self, id: ShardId, storage: Storage, ids: &[PartitionId], random: &mut Random) -> Shard {
+    fn shard(&mut self, id: ShardId, storage: Storage, ids: &[PartitionId], random: &mut Random) -> Shard {
         let limits = Limits::new(&self.config);
         let shard_count = self.image.shard_count();
         let lanes = usize::from(shard_count);
@@ -170,7 +182,7 @@ impl Start {
         shard
     }
 
-    fn adopt(&self, shard: &mut Shard, id: PartitionId) {
+    fn adopt(&mut self, shard: &mut Shard, id: PartitionId) {
         let Some(key) = shard.storage.find(id) else { return };
         shard.partitions.insert(key, id);
         if id == METADATA_PARTITION {
@@ -182,7 +194,8 @@ impl Start {
         }
         if let Some(topic) = shard.image.topic_by_id(id.topic).cloned() {
             shard.storage.set_leader_epoch(key, topic.leader_epoch);
-            shard.host_coordinator(&topic, id, key);
+            let rows = self.group_rows.remove(&id).unwrap_or_default();
+            shard.host_coordinator(&topic, id, key, rows);
         }
     }
 }
@@ -212,6 +225,36 @@ fn fold(metadata: &Recovered, disk: &dyn Disk, shards: u16) -> Result<Image, Boo
         }
     }
     Ok(image)
+}
+
+/// Reads the logs of committed offsets. One that failed is left out: its partition answers for itself.
+fn load_groups(
+    placed: &[Vec<Recovered>],
+    image: &Image,
+    disk: &dyn Disk,
+) -> Result<BTreeMap<PartitionId, Vec<Row>>, BootError> {
+    let mut loaded = BTreeMap::new();
+    let Some(topic) = image.topic(OFFSETS_TOPIC) else {
+        return Ok(loaded);
+    };
+    let mut scratch = Scratch::new(usize::MAX);
+    let logs = placed
+        .iter()
+        .flatten()
+        .filter(|log| log.id().topic == topic.id && log.failure().is_none());
+    for log in logs {
+        let mut rows = Vec::new();
+        for batch in log.batches(disk) {
+            let batch = batch.map_err(BootError::Groups)?;
+            for record in records(&batch, &mut scratch).map_err(BootError::Record)? {
+                let record = record.map_err(BootError::Record)?;
+                let row = crate::coordinator::decode_row(record.key.unwrap_or_default(), record.value);
+                rows.extend(row.map_err(BootError::GroupRecord)?);
+            }
+        }
+        loaded.insert(log.id(), rows);
+    }
+    Ok(loaded)
 }
 
 fn report_damage(placed: &[Vec<Recovered>]) {

@@ -204,7 +204,7 @@ impl Shard {
                 None => {
                     let key = self.storage.create_partition(id, config.clone(), topic.leader_epoch);
                     self.partitions.insert(key, id);
-                    self.host_coordinator(&topic, id, key);
+                    self.host_coordinator(&topic, id, key, Vec::new());
                 }
             }
         }

@@ -88,7 +88,7 @@ impl Shard {
                 .unwrap_or(self.id),
             Op::Fetch(fetch) => fetch.shard(self.id, self.shard_count),
             Op::Admin(_) => crate::controller::CONTROLLER,
-            Op::ListGroups(group) => group.shard(),
+            Op::ListGroups(list) => list.shard,
         }
     }
 

@@ -8,7 +8,7 @@ use hallows_storage::{AppendError, Appended, Failure, ProducerState, TimeMatch, 
 use hallows_types::{LeaderEpoch, Offset, PartitionId, ShardId};
 
 use crate::controller::{AdminAnswer, AdminOp};
-use crate::coordinator::{GroupAnswer, GroupOp};
+use crate::coordinator::{GroupAnswer, GroupOp, ListGroupsOp};
 use crate::fetch::{FetchAnswer, FetchOp, ReadAnswer, ReadOp, Watcher};
 use crate::rows::RowKey;
 
@@ -40,8 +40,8 @@ pub(crate) enum Op {
     Fetch(Box<FetchOp>),
     /// For the controller.
     Admin(Box<AdminOp>),
-    /// For every shard's coordinators: lists its groups.
-    ListGroups(Box<GroupOp>),
+    /// For the coordinators of one shard.
+    ListGroups(ListGroupsOp),
 }
 
 /// Work on one partition.

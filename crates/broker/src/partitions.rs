@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hallows_storage::{Appended, DeleteRecordsError, Failure, Lookup, Origin, PartitionKey, TimeMatch};
 use hallows_types::{LeaderEpoch, Offset, PartitionId};
 
+use crate::coordinator::GroupAnswer;
 use crate::fetch::{ReadOp, Watcher};
 use crate::op::{
     AppendDone, AppendFailure, OffsetQuery, OpAnswer, PartitionFailure, PartitionOp, PartitionSize, ReplyTo,
@@ -195,6 +196,7 @@ impl Shard {
     pub(crate) fn remove_partition(&mut self, id: PartitionId) {
         if let Some(key) = self.storage.find(id) {
             self.end_waits(key, &PartitionFailure::Unknown);
+            self.unhost_coordinator(id);
             self.partitions.states[key.0 as usize] = None;
             self.storage.remove_partition(key);
         }
@@ -341,6 +343,6 @@ fn unknown(op: PartitionOp) -> OpAnswer {
         PartitionOp::DeleteRecords { .. } => OpAnswer::LogStart(Err(failure)),
         PartitionOp::Producers => OpAnswer::Producers(Err(failure)),
         PartitionOp::Describe => OpAnswer::Described(Err(failure)),
-        PartitionOp::Group(group) => OpAnswer::Group(Box::new(group.not_here())),
+        PartitionOp::Group(_) => OpAnswer::Group(Box::new(GroupAnswer::NotCoordinator)),
     }
 }

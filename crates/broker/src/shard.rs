@@ -177,7 +177,7 @@ impl Shard {
             Op::Partition(id, op) => self.perform_on_partition(reply, id, op),
             Op::Fetch(fetch) => self.fetch_start(reply, *fetch),
             Op::Admin(admin) => self.administer(reply, *admin),
-            Op::ListGroups(list) => self.list_groups(reply, *list),
+            Op::ListGroups(_) => self.list_groups(reply),
         }
     }
 

@@ -13,20 +13,32 @@ mod by_partition;
 mod configs;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
 mod fetch;
+mod find_coordinator;
+mod groups;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod sync_group;
 
 /// An API and the versions of it that really work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +62,15 @@ pub(crate) const SERVED: &[Served] = &[
     served(ApiKey::Fetch, 4, 18),
     served(ApiKey::ListOffsets, 1, 11),
     served(ApiKey::Metadata, 0, 13),
+    served(ApiKey::OffsetCommit, 2, 10),
+    served(ApiKey::OffsetFetch, 1, 10),
+    served(ApiKey::FindCoordinator, 0, 6),
+    served(ApiKey::JoinGroup, 0, 9),
+    served(ApiKey::Heartbeat, 0, 4),
+    served(ApiKey::LeaveGroup, 0, 5),
+    served(ApiKey::SyncGroup, 0, 5),
+    served(ApiKey::DescribeGroups, 0, 6),
+    served(ApiKey::ListGroups, 0, 5),
     served(ApiKey::ApiVersions, 0, 4),
     served(ApiKey::CreateTopics, 2, 7),
     served(ApiKey::DeleteTopics, 1, 6),
@@ -60,7 +81,9 @@ pub(crate) const SERVED: &[Served] = &[
     served(ApiKey::AlterConfigs, 0, 2),
     served(ApiKey::DescribeLogDirs, 1, 4),
     served(ApiKey::CreatePartitions, 0, 3),
+    served(ApiKey::DeleteGroups, 0, 2),
     served(ApiKey::IncrementalAlterConfigs, 0, 1),
+    served(ApiKey::OffsetDelete, 0, 0),
     served(ApiKey::DescribeCluster, 0, 2),
     served(ApiKey::DescribeProducers, 0, 0),
     served(ApiKey::DescribeTopicPartitions, 0, 0),
@@ -90,6 +113,17 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, frame: BytesMut
     match context.api {
         ApiKey::ApiVersions => api_versions::handle(&context, body),
         ApiKey::Fetch => fetch::handle(shard, context, body),
+        ApiKey::OffsetCommit => offset_commit::handle(shard, context, body),
+        ApiKey::OffsetFetch => offset_fetch::handle(shard, context, body),
+        ApiKey::OffsetDelete => offset_delete::handle(shard, context, body),
+        ApiKey::FindCoordinator => find_coordinator::handle(shard, context, body),
+        ApiKey::JoinGroup => join_group::handle(shard, context, body),
+        ApiKey::SyncGroup => sync_group::handle(shard, context, body),
+        ApiKey::Heartbeat => heartbeat::handle(shard, context, body),
+        ApiKey::LeaveGroup => leave_group::handle(shard, context, body),
+        ApiKey::DescribeGroups => describe_groups::handle(shard, context, body),
+        ApiKey::ListGroups => list_groups::handle(shard, context, body),
+        ApiKey::DeleteGroups => delete_groups::handle(shard, context, body),
         ApiKey::ListOffsets => list_offsets::handle(shard, context, body),
         ApiKey::Metadata => metadata::handle(shard, context, body),
         ApiKey::CreateTopics => create_topics::handle(shard, context, body),

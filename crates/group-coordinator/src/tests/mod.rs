@@ -1,0 +1,1 @@
+//! State-machine tests: events in, exact effects out.
