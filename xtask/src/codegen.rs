@@ -3,7 +3,7 @@
 //! The definitions in `crates/protocol/definitions` are the source; they are edited by hand or
 //! imported once per Kafka release, and the generated files are committed so that no build needs this.
 
-mod definition;
+pub(crate) mod definition;
 mod import;
 mod names;
 mod rust;
