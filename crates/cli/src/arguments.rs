@@ -4,7 +4,12 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
+use crate::bench::BenchArguments;
+use crate::consume::ConsumeArguments;
+use crate::group::GroupVerb;
+use crate::produce::ProduceArguments;
 use crate::serve::ServeArguments;
+use crate::topic::TopicVerb;
 
 const AFTER_HELP: &str = "\
 Without a verb, `hallows` is `hallows serve`.
@@ -33,6 +38,26 @@ pub struct Arguments {
 pub enum Verb {
     /// Run a broker (the default).
     Serve(ServeArguments),
+    /// Everything that talks to a broker.
+    #[command(flatten)]
+    Client(ClientVerb),
+}
+
+/// What to do with a broker that runs somewhere.
+#[derive(Subcommand, Debug)]
+pub enum ClientVerb {
+    /// Create, list, describe, alter and delete topics.
+    #[command(subcommand, visible_alias = "topics")]
+    Topic(TopicVerb),
+    /// Send lines of standard input as records.
+    Produce(ProduceArguments),
+    /// Print records.
+    Consume(ConsumeArguments),
+    /// List, describe, reset and delete consumer groups.
+    #[command(subcommand, visible_alias = "groups")]
+    Group(GroupVerb),
+    /// Measure a broker that is already running, here or elsewhere.
+    Bench(BenchArguments),
 }
 
 /// Turns `--log.segment.bytes 1048576` into `--set log.segment.bytes=1048576` where the verb is `serve`.

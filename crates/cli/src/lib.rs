@@ -4,13 +4,37 @@
 //! to this crate. Nothing is written to standard output except through [`output`].
 
 mod arguments;
+mod bench;
+mod cluster;
+mod consume;
 mod exit;
+mod group;
+mod interrupt;
+mod names;
+mod outcome;
 pub mod output;
+mod produce;
+mod progress;
 mod record;
 pub mod serve;
 mod table;
 mod template;
 mod time;
+mod topic;
 
-pub use arguments::{Arguments, Verb, expand_settings};
+pub use arguments::{Arguments, ClientVerb, Verb, expand_settings};
 pub use exit::{Exit, Failure};
+
+/// Does what a verb other than `serve` says.
+///
+/// # Errors
+/// What went wrong, with its exit code.
+pub fn run(verb: &ClientVerb) -> Result<Exit, Failure> {
+    match verb {
+        ClientVerb::Topic(verb) => topic::run(verb),
+        ClientVerb::Produce(arguments) => produce::run(arguments),
+        ClientVerb::Consume(arguments) => consume::run(arguments),
+        ClientVerb::Group(verb) => group::run(verb),
+        ClientVerb::Bench(arguments) => bench::run(arguments),
+    }
+}

@@ -7,7 +7,7 @@ mod serve;
 use std::process::ExitCode;
 
 use clap::Parser;
-use hallows_cli::{Arguments, Verb, expand_settings};
+use hallows_cli::{Arguments, Exit, Verb, expand_settings};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -17,11 +17,14 @@ fn main() -> ExitCode {
     let ended = match arguments.verb {
         None => serve::serve(&arguments.serve),
         Some(Verb::Serve(serve)) => serve::serve(&serve),
+        Some(Verb::Client(verb)) => hallows_cli::run(&verb),
     };
     match ended {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            eprintln!("error: {failure}");
+            if failure.exit() != Exit::Done {
+                eprintln!("error: {failure}");
+            }
             failure.exit().into()
         }
     }

@@ -1,0 +1,175 @@
+//! Where records come from: partitions that were named, or a group's share.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hallows_client::{
+    Client, ConsumedRecord, Consumer, ConsumerOptions, GroupConsumer, GroupOptions, OffsetAt, OffsetReset,
+};
+
+use super::start::Start;
+use crate::Failure;
+
+type Offsets = BTreeMap<(String, i32), i64>;
+
+/// A consumer and where it ends.
+pub(super) struct Source {
+    reader: Reader,
+    /// Where each partition ended when it was first looked at; filled when somebody asks.
+    ends: Offsets,
+}
+
+enum Reader {
+    Partitions(Consumer),
+    Group(GroupConsumer),
+}
+
+impl Source {
+    /// A member of a group.
+    pub(super) fn group(client: Client, group: &str, topics: &[&str], from_beginning: bool) -> Result<Self, Failure> {
+        let mut client = client;
+        for topic in topics {
+            client.topic(topic)?;
+        }
+        let options = GroupOptions {
+            reset: if from_beginning {
+                OffsetReset::Earliest
+            } else {
+                OffsetReset::Latest
+            },
+            ..GroupOptions::new(group)
+        };
+        let member = GroupConsumer::new(client, topics, options, ConsumerOptions::default());
+        Ok(Self {
+            reader: Reader::Group(member),
+            ends: Offsets::new(),
+        })
+    }
+
+    /// Partitions of topics: those in `only`, or all with an empty list.
+    pub(super) fn partitions(client: Client, topics: &[&str], only: &[i32], start: Start) -> Result<Self, Failure> {
+        let mut consumer = Consumer::new(client, ConsumerOptions::default());
+        for topic in topics {
+            let known = consumer.client().topic(topic)?;
+            let partitions: Vec<i32> = match only {
+                [] => known.partitions.keys().copied().collect(),
+                only => only.to_vec(),
+            };
+            for partition in partitions {
+                assign(&mut consumer, topic, partition, start)?;
+            }
+        }
+        Ok(Self {
+            reader: Reader::Partitions(consumer),
+            ends: Offsets::new(),
+        })
+    }
+
+    /// Records, or none after a while.
+    pub(super) fn poll(&mut self, wait: Duration) -> Result<Vec<ConsumedRecord>, Failure> {
+        Ok(match &mut self.reader {
+            Reader::Partitions(consumer) => consumer.poll(wait)?,
+            Reader::Group(member) => member.poll(wait)?,
+        })
+    }
+
+    /// Commits offsets, if this is a member of a group.
+    pub(super) fn commit(&mut self, offsets: &Offsets) -> Result<(), Failure> {
+        match &mut self.reader {
+            Reader::Group(member) if !offsets.is_empty() => match member.commit_offsets(offsets) {
+                // Whoever has the partitions now reads these records again; that is what groups promise.
+                Err(error) if error.code().is_some_and(is_rebalance) => Ok(()),
+                committed => Ok(committed?),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Leaves the group, if this is a member of one.
+    pub(super) fn leave(&mut self) -> Result<(), Failure> {
+        match &mut self.reader {
+            Reader::Partitions(_) => Ok(()),
+            Reader::Group(member) => Ok(member.leave()?),
+        }
+    }
+
+    /// Whether every partition has been read up to where it ended when it was first looked at.
+    pub(super) fn is_at_end(&mut self) -> Result<bool, Failure> {
+        let positions = self.positions();
+        if let Reader::Group(member) = &self.reader
+            && member.rebalances() == 0
+        {
+            return Ok(false);
+        }
+        self.look_at_ends(&positions)?;
+        Ok(positions
+            .iter()
+            .all(|(partition, position)| self.ends.get(partition).is_some_and(|end| position >= end)))
+    }
+
+    /// How many records lie ahead, where that is known.
+    pub(super) fn remaining(&mut self) -> Result<Option<u64>, Failure> {
+        if matches!(self.reader, Reader::Group(_)) {
+            return Ok(None);
+        }
+        let positions = self.positions();
+        self.look_at_ends(&positions)?;
+        let ahead = positions
+            .iter()
+            .map(|(partition, position)| self.ends[partition] - position);
+        Ok(u64::try_from(ahead.filter(|ahead| *ahead > 0).sum::<i64>()).ok())
+    }
+
+    fn positions(&self) -> Offsets {
+        match &self.reader {
+            Reader::Partitions(consumer) => consumer.positions(),
+            Reader::Group(member) => member.positions(),
+        }
+    }
+
+    fn look_at_ends(&mut self, positions: &Offsets) -> Result<(), Failure> {
+        let mut unknown: BTreeMap<&str, Vec<(i32, OffsetAt)>> = BTreeMap::new();
+        for (topic, partition) in positions.keys() {
+            if !self.ends.contains_key(&(topic.clone(), *partition)) {
+                unknown.entry(topic).or_default().push((*partition, OffsetAt::Latest));
+            }
+        }
+        let client = match &mut self.reader {
+            Reader::Partitions(consumer) => consumer.client(),
+            Reader::Group(member) => member.client(),
+        };
+        for (topic, partitions) in unknown {
+            for (partition, end) in client.list_offsets(topic, &partitions)? {
+                self.ends.insert((topic.to_owned(), partition), end.offset);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_rebalance(code: hallows_client::ErrorCode) -> bool {
+    use hallows_client::ErrorCode;
+    matches!(
+        code,
+        ErrorCode::ILLEGAL_GENERATION | ErrorCode::REBALANCE_IN_PROGRESS | ErrorCode::UNKNOWN_MEMBER_ID
+    )
+}
+
+fn assign(consumer: &mut Consumer, topic: &str, partition: i32, start: Start) -> Result<(), Failure> {
+    match start {
+        Start::At(at) => {
+            consumer.assign_at(topic, partition, at)?;
+        }
+        Start::Offset(offset) => {
+            // The partition is looked up, so that a wrong number is an error now and not silence later.
+            consumer.client().leader(topic, partition)?;
+            consumer.assign(topic, partition, offset);
+        }
+        Start::BeforeEnd(count) => {
+            let first = consumer.assign_at(topic, partition, OffsetAt::Earliest)?;
+            let end = consumer.assign_at(topic, partition, OffsetAt::Latest)?;
+            consumer.assign(topic, partition, end.saturating_sub(count).max(first));
+        }
+    }
+    Ok(())
+}
