@@ -33,6 +33,11 @@ impl Epochs {
         }
     }
 
+    /// Forgets epochs that begin at or above `end`.
+    pub(crate) fn cut(&mut self, end: Offset) {
+        self.0.retain(|(_, start)| *start < end);
+    }
+
     /// The largest epoch not above `epoch`, and where it ends. Below the first known one: the asked epoch and that
     /// one's start. At or above the latest: the log's end. `(UNKNOWN, -1)` where nothing is known.
     ///

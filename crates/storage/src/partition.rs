@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use hallows_runtime::FileHandle;
+use hallows_runtime::{FileHandle, Random};
 use hallows_types::{LeaderEpoch, Now, Offset, PartitionId, WallTime};
 use smallvec::SmallVec;
 
@@ -207,20 +207,20 @@ impl Partition {
         self.tail.front().map_or(self.log_end, |first| first.base)
     }
 
-    /// Puts a batch with assigned offsets at the end: into the growing segment, or a new one named `fresh`.
+    /// Puts a batch with assigned offsets at the end: into the growing segment, or a new one named at random.
     /// Returns whether a new one was begun.
     pub(crate) fn place(
         &mut self,
         now: Now,
         header: &BatchHeader,
         bytes: Bytes,
-        fresh: SegmentId,
+        random: &mut Random,
         pool: &mut Pool,
     ) -> bool {
         let end = header.end_offset().expect("checked before the offset was assigned");
         let rolled = self.needs_new_segment(now.wall, header, end);
         if rolled {
-            self.begin_segment(now.wall, header.base_offset, fresh, pool);
+            self.begin_segment(now.wall, header.base_offset, random, pool);
         }
         let interval = self.config.index_interval_bytes;
         let segment = self.segments.back_mut().expect("begun above if there was none");
@@ -272,7 +272,7 @@ impl Partition {
         too_large || too_old || too_wide
     }
 
-    fn begin_segment(&mut self, now: WallTime, base: Offset, fresh: SegmentId, pool: &mut Pool) {
+    fn begin_segment(&mut self, now: WallTime, base: Offset, random: &mut Random, pool: &mut Pool) {
         self.close_segment();
         let segment = match std::mem::take(&mut self.spare) {
             Spare::Ready(id, file) => {
@@ -284,6 +284,13 @@ impl Partition {
             }
             other => {
                 self.spare = other;
+                // Seeds may repeat, names may not.
+                let fresh = loop {
+                    let id = SegmentId(random.uuid());
+                    if !pool.is_referred(id) && self.segment(id).is_none() {
+                        break id;
+                    }
+                };
                 pool.refer(fresh);
                 Segment::planned(fresh, base, now)
             }

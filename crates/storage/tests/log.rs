@@ -10,10 +10,7 @@ use hallows_types::Offset;
 const CLASSES: [Durability; 3] = [Durability::Fsync, Durability::Written, Durability::Memory];
 
 fn with_class(durability: Durability) -> LogConfig {
-    LogConfig {
-        durability,
-        ..config()
-    }
+    LogConfig { durability, ..config() }
 }
 
 fn fresh() -> Driver {
@@ -26,7 +23,10 @@ fn an_append_is_readable_once_its_class_says_so() {
         let mut driver = fresh();
         let key = driver.create(partition(1, 0), &with_class(class));
         let appended = driver.append(key, batch(3, b"value", 5)).expect("room");
-        assert_eq!((appended.base_offset, appended.last_offset, appended.end_offset), (Offset(0), Offset(2), Offset(3)));
+        assert_eq!(
+            (appended.base_offset, appended.last_offset, appended.end_offset),
+            (Offset(0), Offset(2), Offset(3))
+        );
         let at_once = driver.storage.partition(key).high_watermark();
         assert_eq!(at_once == Offset(3), class == Durability::Memory, "{class:?}");
         driver.settle();
@@ -34,7 +34,11 @@ fn an_append_is_readable_once_its_class_says_so() {
         assert!(driver.events.contains(&StorageEvent::HighWatermark { key }));
         let bytes = driver.read_all(key, Offset(1));
         assert_eq!(split(&bytes).len(), 1);
-        assert_eq!(batch_base(&bytes), Offset(0), "a read from inside a batch returns it whole");
+        assert_eq!(
+            batch_base(&bytes),
+            Offset(0),
+            "a read from inside a batch returns it whole"
+        );
         assert_eq!(bytes[12..16], EPOCH.0.to_be_bytes());
     }
 }
@@ -65,7 +69,11 @@ fn logs_roll_and_read_the_same_before_and_after_restarts() {
         let mut driver = open(&disk, &settings(), &[(id, with_class(class))], 10);
         let key = driver.key(id);
         assert_eq!(driver.storage.partition(key).log_end(), Offset(400));
-        assert_eq!(driver.read_all(key, Offset(0)), expected, "{class:?} after a clean stop");
+        assert_eq!(
+            driver.read_all(key, Offset(0)),
+            expected,
+            "{class:?} after a clean stop"
+        );
         driver.append(key, batch(1, b"more", 0)).expect("room");
         driver.settle();
         let expected = driver.read_all(key, Offset(0));
@@ -98,7 +106,9 @@ fn reads_keep_to_their_bounds() {
     assert_eq!(size(10, false), 10);
     assert_eq!(size(one * 2 + 5, true), one * 2 + 5, "the last batch may be cut");
     assert_eq!(size(1 << 20, true), one * 8);
-    let until = driver.read_until(key, Offset(2), 1 << 20, true, Offset(5)).expect("readable");
+    let until = driver
+        .read_until(key, Offset(2), 1 << 20, true, Offset(5))
+        .expect("readable");
     assert_eq!(until.len(), one * 3);
     assert!(driver.read(key, Offset(10), 1000, true).expect("at the end").is_empty());
     let error = driver.read(key, Offset(11), 1000, true).expect_err("beyond the end");
@@ -157,21 +167,28 @@ fn a_batch_larger_than_a_journal_file_is_committed() {
     driver.append(key, batch(1, &[9; 200_000], 0)).expect("room");
     driver.settle();
     assert_eq!(driver.storage.partition(key).high_watermark(), Offset(1));
-    let error = driver.append(key, batch(1, &vec![9; 2 << 20], 0)).expect_err("too large");
+    let error = driver
+        .append(key, batch(1, &vec![9; 2 << 20], 0))
+        .expect_err("too large");
     assert!(matches!(error, AppendError::TooLarge { .. }), "{error}");
 }
 
 #[test]
 fn one_commit_carries_the_appends_of_many_partitions() {
     let mut driver = fresh();
-    let keys: Vec<_> = (0..50).map(|index| driver.create(partition(1, index), &config())).collect();
+    let keys: Vec<_> = (0..50)
+        .map(|index| driver.create(partition(1, index), &config()))
+        .collect();
     for key in &keys {
         driver.append(*key, batch(1, b"x", 0)).expect("room");
     }
     driver.settle();
     let statistics = driver.storage.statistics();
     assert_eq!((statistics.journal_writes, statistics.journal_entries), (1, 50));
-    assert!(keys.iter().all(|key| driver.storage.partition(*key).high_watermark() == Offset(1)));
+    assert!(
+        keys.iter()
+            .all(|key| driver.storage.partition(*key).high_watermark() == Offset(1))
+    );
 }
 
 #[test]
@@ -180,5 +197,10 @@ fn an_empty_partition_has_no_file() {
     driver.create(partition(1, 0), &config());
     driver.settle();
     let paths = driver.disk.paths();
-    assert!(paths.iter().all(|path| !path.starts_with("segments") && !path.starts_with("partitions")), "{paths:?}");
+    assert!(
+        paths
+            .iter()
+            .all(|path| !path.starts_with("segments") && !path.starts_with("partitions")),
+        "{paths:?}"
+    );
 }

@@ -61,7 +61,8 @@ impl Recovery {
                 journal: self.create_journal(shard, seeds[number])?,
                 partitions,
                 pool,
-                seed: seeds[number],
+                // Each start begins a journal with a new number, so equal seeds do not give equal names.
+                seed: seeds[number] ^ self.journals.next_number.rotate_left(20),
             };
             storages.push(Storage::new(start, now));
         }
@@ -73,9 +74,6 @@ impl Recovery {
         let mut written = BTreeSet::new();
         for (number, recovered) in shards.iter().enumerate() {
             let shard = ShardId(u16::try_from(number).expect("shards are bounded by cores"));
-            if recovered.is_empty() && !self.checkpoint_shards.contains(&shard) {
-                continue;
-            }
             let mut records = Writer::default();
             let alive = recovered.iter().map(|recovered| &recovered.partition);
             for partition in alive.filter(|partition| partition.failure.is_none()) {

@@ -36,7 +36,7 @@ pub(super) fn recover(recovery: &mut Recovery, id: PartitionId, config: LogConfi
         record: recovery.records.get(&id),
         now,
         // Only names come of it, and a name that is taken is noticed.
-        random: Random::from_seed(seed_of(id, now)),
+        random: Random::from_seed(seed_of(id, now) ^ recovery.journals.next_number.rotate_left(20)),
     };
     if let Err(failure) = work.run(&mut recovered) {
         give_up(&mut recovered, failure);
@@ -419,8 +419,7 @@ impl Work<'_> {
     /// Writes one replayed batch at the end of the log.
     fn write(&mut self, partition: &mut Partition, header: &BatchHeader, payload: Vec<u8>) -> Result<(), Failure> {
         let bytes = Bytes::from(payload);
-        let fresh = SegmentId(self.random.uuid());
-        partition.place(self.now, header, bytes.clone(), fresh, &mut Pool::default());
+        partition.place(self.now, header, bytes.clone(), &mut self.random, &mut Pool::default());
         let id = partition.segments.back().expect("just placed").id;
         if partition.segments.back().is_some_and(Segment::is_planned) {
             self.create(partition, id)?;

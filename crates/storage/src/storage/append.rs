@@ -103,12 +103,11 @@ impl Storage {
 
     fn append_place(&mut self, now: Now, key: PartitionKey, header: &BatchHeader, batch: BytesMut) {
         let bytes = batch.freeze();
-        let fresh = self.fresh_segment_id();
         let producers_max = self.settings.producers_per_partition_max;
         let early = self.settings.sabotage.acknowledge_before_sync();
         let partition = &mut self.partitions[super::slot(key)];
         partition.producers.apply(header, now.wall, producers_max);
-        partition.place(now, header, bytes.clone(), fresh, &mut self.pool);
+        partition.place(now, header, bytes.clone(), &mut self.random, &mut self.pool);
         let size = to_u64(bytes.len());
         self.tail_bytes += size;
         self.statistics.appends += 1;

@@ -275,7 +275,7 @@ impl Storage {
         let synced = std::mem::take(&mut self.checkpoint.synced);
         if let Err(error) = result {
             if error.kind() == std::io::ErrorKind::StorageFull {
-                self.note_full("a checkpoint");
+                self.note_exhausted("a checkpoint");
                 return self.abandon_checkpoint();
             }
             let failure = Failure::write("segments (sync)", &error);
@@ -387,7 +387,7 @@ impl Storage {
             Err(error) => {
                 tracing::warn!(%error, "a checkpoint could not be recorded; it is tried again");
                 if error.kind() == std::io::ErrorKind::StorageFull {
-                    self.note_full("a checkpoint");
+                    self.note_exhausted("a checkpoint");
                 }
                 self.abandon_checkpoint();
             }

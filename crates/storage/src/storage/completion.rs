@@ -93,7 +93,7 @@ impl Storage {
         if let Err(failure) = self.journal.file_created(number, bytes, result) {
             self.fail_journal(&failure);
         } else if self.journal.has_no_room() {
-            self.note_full("a journal file");
+            self.note_exhausted("a journal file");
         }
     }
 }

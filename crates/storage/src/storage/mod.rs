@@ -76,6 +76,8 @@ pub struct Storage {
 struct Space {
     /// Whether appends are refused.
     full: bool,
+    /// Whether the disk refused bytes since free space was last measured: nothing is tried before the next time.
+    exhausted: bool,
     measuring: bool,
     /// Whether anything was appended since the last measurement.
     stale: bool,
@@ -123,6 +125,7 @@ impl Storage {
             checkpoint: CheckpointRun::new(checkpoint_due),
             space: Space {
                 full: false,
+                exhausted: false,
                 measuring: false,
                 stale: true,
                 due: now.monotonic,
@@ -289,6 +292,10 @@ impl Storage {
     /// When [`Storage::tick`] must be called.
     #[must_use]
     pub fn next_deadline(&self) -> Monotonic {
+        if self.shutdown != Shutdown::No {
+            // Nothing is begun any more; what is under way ends with completions.
+            return Monotonic::NEVER;
+        }
         let space = if self.space.full || self.space.stale {
             self.space.due
         } else {
@@ -329,7 +336,7 @@ impl Storage {
             self.begin_checkpoint(now);
             self.drive_checkpoint(now);
         }
-        if self.shutdown == Shutdown::Checkpointing && self.space.full {
+        if self.shutdown == Shutdown::Checkpointing && self.space.exhausted {
             // Waiting for room could take for ever; what is acknowledged as durable is in the journal.
             self.abandon_checkpoint();
         }
@@ -438,7 +445,12 @@ impl Storage {
     }
 
     fn fresh_segment_id(&mut self) -> SegmentId {
-        SegmentId(self.random.uuid())
+        loop {
+            let id = SegmentId(self.random.uuid());
+            if !self.pool.is_referred(id) {
+                return id;
+            }
+        }
     }
 
     fn measure_space(&mut self, now: Now) {
@@ -451,6 +463,11 @@ impl Storage {
     }
 
     /// Notes that the disk refused bytes: appends are refused, and what is in memory is tried again once there is room.
+    fn note_exhausted(&mut self, what: &str) {
+        self.space.exhausted = true;
+        self.note_full(what);
+    }
+
     fn note_full(&mut self, what: &str) {
         if !self.space.full {
             tracing::error!(what, "the disk is full: appends are refused until there is room");
@@ -461,13 +478,15 @@ impl Storage {
     fn space_measured(&mut self, free_bytes: u64) {
         let needed = self.settings.disk_reserve_bytes.saturating_add(self.tail_bytes);
         let full = free_bytes < needed;
+        if std::mem::take(&mut self.space.exhausted) {
+            self.journal.retry_room();
+            self.enqueue_all();
+        }
         if full {
             self.note_full("free space below the reserve");
         } else if self.space.full {
             tracing::info!(free_bytes, "there is room on the disk again");
             self.space.full = false;
-            self.journal.retry_room();
-            self.enqueue_all();
             self.events.push_back(StorageEvent::Writable);
         }
     }

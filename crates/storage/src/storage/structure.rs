@@ -7,6 +7,7 @@ use std::io;
 
 use bytes::Bytes;
 use hallows_runtime::{DiskOp, DiskOutcome};
+use hallows_types::PartitionId;
 
 use super::Storage;
 use crate::error::Failure;
@@ -21,7 +22,7 @@ impl Storage {
     pub(super) fn drive_structure(&mut self, key: PartitionKey) {
         self.seal_complete(key);
         let partition = self.at(key);
-        if partition.manifest_busy || self.space.full {
+        if partition.manifest_busy {
             return;
         }
         if wants_spare(partition) {
@@ -133,7 +134,7 @@ impl Storage {
             op,
         );
         if error.kind() == io::ErrorKind::StorageFull {
-            self.note_full("creating a segment");
+            self.note_exhausted("creating a segment");
         } else {
             self.fail(key, Failure::write(id.log_path(), error));
         }
@@ -148,7 +149,7 @@ impl Storage {
         }
         if let Err(error) = result {
             if error.kind() == io::ErrorKind::StorageFull {
-                self.note_full("a manifest");
+                self.note_exhausted("a manifest");
             } else {
                 let path = manifest::path(partition.id);
                 self.fail(key, Failure::write(path, &error));
@@ -198,7 +199,7 @@ impl Storage {
         segment.sealing = false;
         if let Err(error) = result {
             if error.kind() == io::ErrorKind::StorageFull {
-                self.note_full("an index");
+                self.note_exhausted("an index");
             } else {
                 self.sync_failed(key, &Failure::write(id.log_path(), &error));
             }
@@ -256,6 +257,28 @@ impl Storage {
             },
             op,
         );
+    }
+
+    /// A new partition whose log is the sealed part of another's: both manifests name the same segments.
+    /// The groundwork of forks; not yet reachable by clients.
+    #[doc(hidden)]
+    pub fn fork_sealed(&mut self, from: PartitionKey, id: PartitionId) -> PartitionKey {
+        let parent = self.at(from);
+        let mut fork = Partition::new(id, parent.config.clone(), parent.leader_epoch);
+        fork.log_start = parent.log_start;
+        fork.log_start_next = parent.log_start;
+        fork.epochs = parent.epochs.clone();
+        let sealed = parent.segments.iter().map(Segment::manifest_entry);
+        fork.segments = sealed.filter_map(|entry| Segment::sealed(&entry)).collect();
+        let end = fork.segments.back().map_or(fork.log_start, |last| last.end);
+        fork.epochs.cut(end);
+        fork.size_bytes = fork.segments.iter().map(|segment| u64::from(segment.size)).sum();
+        (fork.log_end, fork.high_watermark, fork.journaled, fork.synced_end) = (end, end, end, end);
+        fork.structure = 1;
+        fork.segments.iter().for_each(|segment| self.pool.refer(segment.id));
+        let key = self.insert(fork);
+        self.enqueue(key);
+        key
     }
 
     /// Closes a file off the shard.

@@ -6,9 +6,9 @@
 use std::io;
 
 use bytes::Bytes;
-use hallows_record::{Scratch, first_offset_at_or_after_timestamp, max_timestamp_offset};
+use hallows_record::{RecordError, Scratch, first_offset_at_or_after_timestamp, max_timestamp_offset, records};
 use hallows_runtime::{DiskOp, DiskOutcome};
-use hallows_types::{LeaderEpoch, Offset, PartitionId, WallTime};
+use hallows_types::{Offset, PartitionId, WallTime};
 
 use super::Storage;
 use super::read::{Need, damaged};
@@ -137,16 +137,18 @@ impl Storage {
         }
     }
 
+    fn search_is_alive(&self, slot: usize) -> bool {
+        let search = &self.searches[slot];
+        let partition = self.partitions.get(super::slot(search.key));
+        partition.is_some_and(|partition| partition.id == search.partition && !partition.removed)
+    }
+
     fn step_search(&mut self, slot: usize) -> Step {
-        let search = &mut self.searches[slot];
-        let (key, id) = (search.key, search.partition);
-        let alive = self
-            .partitions
-            .get(super::slot(key))
-            .filter(|p| p.id == id && !p.removed);
-        let Some(partition) = alive else {
+        if !self.search_is_alive(slot) {
             return Step::Done(None);
-        };
+        }
+        let search = &mut self.searches[slot];
+        let partition = &self.partitions[super::slot(search.key)];
         if search.next < partition.log_start {
             (search.next, search.place) = (partition.log_start, None);
         }
@@ -238,6 +240,8 @@ impl Storage {
         self.searches[slot].reading = false;
         let (id, _) = self.searches[slot].place.expect("set before the read");
         let step = match result {
+            // The partition may have been removed meanwhile, and its slot given to another.
+            Ok(_) if !self.search_is_alive(slot) => Step::Done(None),
             Ok(DiskOutcome::Data(data)) => self.walk(slot, &data.freeze()),
             Ok(other) => unreachable!("reading gives data, not {other:?}"),
             Err(error) => Step::Failed(Failure::read(id.log_path(), &error)),
@@ -352,6 +356,7 @@ fn look_into(
 ) -> Result<Option<TimeMatch>, String> {
     let mut scratch = Scratch::new(UNPACKED_BYTES_MAX);
     let found = match search.goal {
+        Goal::First(time) if header.base_offset < log_start => first_from(batch, time, log_start, &mut scratch),
         Goal::First(time) => first_offset_at_or_after_timestamp(batch, time, &mut scratch),
         Goal::LargestIn(_) | Goal::Largest(_) => max_timestamp_offset(batch, &mut scratch),
     };
@@ -359,6 +364,28 @@ fn look_into(
     Ok(found.map(|(offset, timestamp)| TimeMatch {
         offset: offset.max(log_start),
         timestamp,
-        leader_epoch: LeaderEpoch(header.leader_epoch.0),
+        leader_epoch: header.leader_epoch,
     }))
+}
+
+/// The first record at or above `time` that does not lie below the log start.
+fn first_from(
+    batch: &[u8],
+    time: WallTime,
+    log_start: Offset,
+    scratch: &mut Scratch,
+) -> Result<Option<(Offset, WallTime)>, RecordError> {
+    let header = hallows_record::BatchHeader::parse(batch)?;
+    for record in records(batch, scratch)? {
+        let record = record?;
+        let timestamp = record.timestamp(&header).map_err(|kind| RecordError {
+            record_index: None,
+            kind,
+        })?;
+        let offset = record.offset(&header);
+        if offset >= log_start && timestamp >= time {
+            return Ok(Some((offset, timestamp)));
+        }
+    }
+    Ok(None)
 }

@@ -29,7 +29,7 @@ impl Storage {
             self.finish_removal(key);
             return;
         }
-        if partition.failure.is_some() {
+        if partition.failure.is_some() || self.space.exhausted {
             return;
         }
         if write_is_due(partition, self.tail_pressure) {
@@ -78,7 +78,7 @@ impl Storage {
         if let Err(error) = result {
             if error.kind() == std::io::ErrorKind::StorageFull {
                 // The batches are still in memory (and in the journal): the same bytes are written again later.
-                self.note_full("a segment write");
+                self.note_exhausted("a segment write");
                 return;
             }
             let failure = Failure::write(write.segment.log_path(), &error);

@@ -204,7 +204,10 @@ impl State {
         if self.read_only && fault != Fault::Read {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
-        let broken = self.faults.iter().any(|(part, kind)| *kind == fault && path.contains(part.as_str()));
+        let broken = self
+            .faults
+            .iter()
+            .any(|(part, kind)| *kind == fault && path.contains(part.as_str()));
         if broken {
             return Err(io::Error::other("injected"));
         }
@@ -322,7 +325,11 @@ impl Disk for MemoryDisk {
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<DirectoryEntry>> {
-        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let prefix = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}/")
+        };
         let mut entries = Vec::new();
         for name in self.lock().names.keys().filter_map(|name| name.strip_prefix(&prefix)) {
             let (name, is_directory) = name.split_once('/').map_or((name, false), |(first, _)| (first, true));

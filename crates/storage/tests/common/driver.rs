@@ -1,12 +1,11 @@
 //! Plays the pump: takes the operations storage gives out, performs them in any order, and brings their ends back.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use hallows_runtime::{Disk, DiskCompletion, DiskOp, DiskOutcome, DiskToken, Random, Slice};
 use hallows_storage::{
-    AppendError, Appended, Lookup, LogConfig, Origin, PartitionKey, ReadError, ReadOutcome, Recovered, Recovery,
+    AppendError, Appended, LogConfig, Lookup, Origin, PartitionKey, ReadError, ReadOutcome, Recovered, Recovery,
     Storage, StorageEvent, StorageSettings, TimeMatch, TimeTarget,
 };
 use hallows_types::{Now, Offset, PartitionId};
@@ -20,7 +19,6 @@ pub struct Driver {
     pub storage: Storage,
     pub time_ms: u64,
     waiting: Vec<(DiskToken, DiskOp)>,
-    done: VecDeque<DiskCompletion>,
     pub events: Vec<StorageEvent>,
 }
 
@@ -48,17 +46,22 @@ pub fn recover(recovery: &mut Recovery, partitions: &[(PartitionId, LogConfig)],
 }
 
 pub fn finish(disk: &MemoryDisk, recovery: Recovery, recovered: Vec<Recovered>, time_ms: u64) -> Driver {
-    let mut storages = recovery
-        .finish(vec![recovered], now(time_ms), &[time_ms + 1])
+    finish_shards(disk, recovery, vec![recovered], time_ms).remove(0)
+}
+
+pub fn finish_shards(disk: &MemoryDisk, recovery: Recovery, shards: Vec<Vec<Recovered>>, time_ms: u64) -> Vec<Driver> {
+    let seeds: Vec<_> = (1..).map(|shard| time_ms + shard).take(shards.len()).collect();
+    let storages = recovery
+        .finish(shards, now(time_ms), &seeds)
         .expect("a writable directory");
-    Driver {
+    let driver = |storage| Driver {
         disk: disk.clone(),
-        storage: storages.remove(0),
+        storage,
         time_ms,
         waiting: Vec::new(),
-        done: VecDeque::new(),
         events: Vec::new(),
-    }
+    };
+    storages.into_iter().map(driver).collect()
 }
 
 impl Driver {
@@ -149,11 +152,16 @@ impl Driver {
         self.settle();
     }
 
-    pub fn shut_down(mut self) -> MemoryDisk {
+    /// An orderly end of this shard, without the mark that all have ended.
+    pub fn stop(&mut self) {
         let now = self.now();
         self.storage.shut_down(now);
         self.settle();
-        assert_eq!(self.events.last(), Some(&StorageEvent::Stopped { clean: true }));
+        assert!(self.events.contains(&StorageEvent::Stopped { clean: true }));
+    }
+
+    pub fn shut_down(mut self) -> MemoryDisk {
+        self.stop();
         Recovery::mark_clean(&self.disk).expect("writable");
         self.disk
     }

@@ -1,0 +1,233 @@
+//! Retention, DeleteRecords, removal, and segments that two manifests share.
+
+mod common;
+
+use common::driver::{Driver, open, split};
+use common::{batch, config, disk::MemoryDisk, partition, producer_batch, settings};
+use hallows_storage::{Durability, LogConfig, StorageEvent, StorageSettings};
+use hallows_types::Offset;
+use std::time::Duration;
+
+fn quick() -> StorageSettings {
+    StorageSettings {
+        retention_check_interval: Duration::from_secs(10),
+        ..settings()
+    }
+}
+
+fn config_for(change: impl FnOnce(&mut LogConfig)) -> LogConfig {
+    let mut config = LogConfig {
+        durability: Durability::Written,
+        delete_delay_ms: 5000,
+        ..config()
+    };
+    change(&mut config);
+    config
+}
+
+fn fill(driver: &mut Driver, config: &LogConfig, batches: i64) -> hallows_storage::PartitionKey {
+    let key = driver.create(partition(1, 0), config);
+    for number in 0..batches {
+        driver.append(key, batch(1, &[1; 1000], number)).expect("room");
+        driver.settle();
+    }
+    key
+}
+
+fn logs(driver: &Driver) -> usize {
+    driver.disk.paths_ending(".log").len()
+}
+
+#[test]
+fn old_segments_go_after_their_delay() {
+    let mut driver = open(&MemoryDisk::new(), &quick(), &[], 0);
+    let config = config_for(|config| config.retention_ms = Some(60_000));
+    let key = fill(&mut driver, &config, 50);
+    let before = logs(&driver);
+    driver.pass(30_000);
+    assert_eq!(driver.storage.partition(key).log_start(), Offset(0));
+    driver.pass(40_000);
+    driver.pass(10_001);
+    assert_eq!(
+        driver.storage.partition(key).log_start(),
+        Offset(50),
+        "the growing segment expires too"
+    );
+    assert!(driver.events.contains(&StorageEvent::LogStart { key }));
+    assert_eq!(logs(&driver), before, "files stay for a while");
+    driver.pass(6_000);
+    assert_eq!(logs(&driver), 0);
+    driver.append(key, batch(1, b"next", 80_000)).expect("room");
+    driver.settle();
+    let bytes = driver.read_all(key, Offset(50));
+    assert_eq!(common::driver::batch_base(&bytes), Offset(50), "offsets go on");
+    let disk = driver.disk.process_kill();
+    let driver = open(&disk, &quick(), &[(partition(1, 0), config)], 90_000);
+    let partition = driver.storage.partition(driver.key(partition(1, 0)));
+    assert_eq!((partition.log_start(), partition.log_end()), (Offset(50), Offset(51)));
+}
+
+#[test]
+fn the_oldest_segments_go_while_the_rest_is_large_enough() {
+    let mut driver = open(&MemoryDisk::new(), &quick(), &[], 0);
+    let config = config_for(|config| config.retention_bytes = Some(20_000));
+    let key = fill(&mut driver, &config, 100);
+    driver.pass(10_001);
+    let partition = driver.storage.partition(key);
+    assert!(partition.log_start() > Offset(0));
+    assert!(partition.size_bytes() >= 20_000, "{}", partition.size_bytes());
+    assert!(partition.size_bytes() < 20_000 + 16_384, "{}", partition.size_bytes());
+}
+
+#[test]
+fn delete_records_is_durable_before_it_is_answered_in_every_class() {
+    for durability in [Durability::Fsync, Durability::Written, Durability::Memory] {
+        let mut driver = open(&MemoryDisk::new(), &settings(), &[], 0);
+        let config = config_for(|config| config.durability = durability);
+        let key = fill(&mut driver, &config, 50);
+        let now = driver.now();
+        assert!(
+            driver.storage.delete_records(now, key, Offset(51)).is_err(),
+            "above the high watermark"
+        );
+        assert!(
+            !driver
+                .storage
+                .delete_records(now, key, Offset(45))
+                .expect("within the log")
+        );
+        assert_eq!(
+            driver.storage.partition(key).log_start(),
+            Offset(0),
+            "not before it is durable"
+        );
+        driver.settle();
+        assert!(driver.events.contains(&StorageEvent::LogStart { key }));
+        assert_eq!(driver.storage.partition(key).log_start(), Offset(45));
+        assert!(
+            driver
+                .storage
+                .delete_records(now, key, Offset(45))
+                .expect("already there")
+        );
+        for seed in 0..10 {
+            let disk = driver.disk.power_loss(&mut hallows_runtime::Random::from_seed(seed));
+            let after = open(&disk, &settings(), &[(partition(1, 0), config.clone())], 9);
+            let found = after.storage.partition(after.key(partition(1, 0)));
+            assert_eq!(found.log_start(), Offset(45), "{durability:?}");
+            assert!(found.log_end() >= Offset(45));
+        }
+    }
+}
+
+#[test]
+fn producers_survive_restart_roll_and_delete_records_and_expire() {
+    let mut driver = open(&MemoryDisk::new(), &quick(), &[], 0);
+    let id = partition(1, 0);
+    let config = config_for(|config| config.producer_id_expiration_ms = 100_000);
+    let key = driver.create(id, &config);
+    driver.append(key, producer_batch(b"first", (9, 2, 0))).expect("room");
+    for _ in 0..40 {
+        driver.append(key, batch(1, &[1; 1000], 0)).expect("room");
+        driver.settle();
+    }
+    let now = driver.now();
+    driver
+        .storage
+        .delete_records(now, key, Offset(41))
+        .expect("the high watermark");
+    driver.settle();
+    driver.pass(40_000);
+    let disk = driver.disk.process_kill();
+    let mut driver = open(&disk, &quick(), &[(id, config)], 50_000);
+    let key = driver.key(id);
+    let again = driver
+        .append(key, producer_batch(b"first", (9, 2, 0)))
+        .expect("a repeat");
+    assert!(again.duplicate);
+    assert_eq!(again.base_offset, Offset(0));
+    assert_eq!(driver.storage.producers(key).count(), 1);
+    driver.pass(150_000);
+    assert_eq!(driver.storage.producers(key).count(), 0);
+}
+
+#[test]
+fn a_removed_partition_leaves_no_file() {
+    let mut driver = open(&MemoryDisk::new(), &settings(), &[], 0);
+    let config = config_for(|_| {});
+    let key = fill(&mut driver, &config, 60);
+    driver.append(key, batch(1, b"in flight", 0)).expect("room");
+    driver.storage.remove_partition(key);
+    assert_eq!(driver.storage.find(partition(1, 0)), None);
+    driver.settle();
+    let paths = driver.disk.paths();
+    assert!(
+        !paths
+            .iter()
+            .any(|path| path.starts_with("segments") || path.starts_with("partitions")),
+        "{paths:?}"
+    );
+}
+
+#[test]
+fn a_topic_that_is_not_recovered_leaves_no_file() {
+    let mut driver = open(&MemoryDisk::new(), &settings(), &[], 0);
+    fill(&mut driver, &config_for(|_| {}), 60);
+    let disk = driver.disk.process_kill();
+    let driver = open(&disk, &settings(), &[], 9);
+    let paths = driver.disk.paths();
+    assert!(
+        !paths
+            .iter()
+            .any(|path| path.starts_with("segments") || path.starts_with("partitions")),
+        "{paths:?}"
+    );
+}
+
+#[test]
+fn two_manifests_share_segments_and_either_may_go() {
+    for parent_goes in [true, false] {
+        for restarted in [false, true] {
+            let mut driver = open(&MemoryDisk::new(), &settings(), &[], 0);
+            let config = config_for(|_| {});
+            let (parent, fork) = (partition(1, 0), partition(2, 0));
+            let key = fill(&mut driver, &config, 60);
+            let fork_key = driver.storage.fork_sealed(key, fork);
+            driver.settle();
+            let shared = driver.read_all(fork_key, Offset(0));
+            assert!(split(&shared).len() > 30);
+            assert!(driver.read_all(key, Offset(0)).starts_with(&shared));
+            driver
+                .append(fork_key, batch(1, b"only here", 0))
+                .expect("a fork is writable");
+            driver.settle();
+            if restarted {
+                let disk = driver.disk.process_kill();
+                driver = open(
+                    &disk,
+                    &settings(),
+                    &[(parent, config.clone()), (fork, config.clone())],
+                    9,
+                );
+            }
+            let [gone, left] = if parent_goes { [parent, fork] } else { [fork, parent] };
+            let left_key = driver.key(left);
+            let before = driver.read_all(left_key, Offset(0));
+            let gone_key = driver.key(gone);
+            driver.storage.remove_partition(gone_key);
+            driver.settle();
+            assert_eq!(
+                driver.read_all(left_key, Offset(0)),
+                before,
+                "the other reads identical bytes"
+            );
+            driver.storage.remove_partition(left_key);
+            driver.settle();
+            let paths = driver.disk.paths();
+            assert!(
+                !paths.iter().any(|path| path.starts_with("segments")),
+                "nothing leaks: {paths:?}"
+            );
+        }
+    }
+}
