@@ -108,7 +108,9 @@ impl Ledger {
 
     /// The log ends at `end` now: what lay above is gone, and promises end there too.
     pub fn truncate(&mut self, end: i64) {
-        self.log.split_off(&end);
+        while self.log.last_key_value().is_some_and(|(_, entry)| entry.end > end) {
+            self.log.pop_last();
+        }
         self.promises.power_loss = self.promises.power_loss.min(end);
         self.promises.kill = self.promises.kill.min(end);
     }

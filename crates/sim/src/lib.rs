@@ -21,8 +21,19 @@ pub use trace::Trace;
 pub use violation::{Verdict, Violation};
 pub use world::World;
 
-/// Runs one seed.
+/// Runs one seed. A panic of the code under test is a violation too.
 #[must_use]
 pub fn simulate(seed: u64, sabotage: Sabotage) -> Outcome {
-    log::run(seed, sabotage)
+    let run = std::panic::AssertUnwindSafe(|| log::run(seed, sabotage));
+    std::panic::catch_unwind(run).unwrap_or_else(|panic| Outcome {
+        violation: Some(Violation::new("nothing panics", message(&*panic))),
+        ..Outcome::default()
+    })
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("without words")
+        .to_owned()
 }

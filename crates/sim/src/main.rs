@@ -42,6 +42,12 @@ fn sabotage(name: &str) -> Result<Sabotage, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Silent unless RUST_LOG asks; the simulation has no wall clock worth printing.
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .without_time()
+        .with_writer(std::io::stderr)
+        .init();
     let sabotage = arguments.sabotage.unwrap_or_default();
     let seeds = arguments
         .seed

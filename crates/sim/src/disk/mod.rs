@@ -139,8 +139,9 @@ impl State {
         self.boot += 1;
         self.dead = false;
         self.fuse = None;
-        let named = self.names.named();
-        self.inodes.retain(|id, _| named.contains(id));
+        // A name that was removed may come back with the next power loss.
+        let possible = self.names.possible();
+        self.inodes.retain(|id, _| possible.contains(id));
         self.inodes.values_mut().for_each(|inode| inode.open = 0);
     }
 }

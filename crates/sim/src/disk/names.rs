@@ -258,28 +258,16 @@ impl Names {
         }
     }
 
-    /// Files that have a name now.
-    pub(super) fn named(&self) -> BTreeSet<InodeId> {
-        self.inodes(|directory, visit| directory.entries.values().for_each(|node| visit(*node)))
-    }
-
     /// Files that have a name now or may have one after a crash.
     pub(super) fn possible(&self) -> BTreeSet<InodeId> {
-        self.inodes(|directory, visit| {
-            directory.entries.values().for_each(|node| visit(*node));
-            directory.durable.values().for_each(|node| visit(*node));
-            directory.unsynced.iter().filter_map(Change::node).for_each(visit);
-        })
-    }
-
-    fn inodes(&self, each: impl Fn(&Directory, &mut dyn FnMut(Node))) -> BTreeSet<InodeId> {
         let mut inodes = BTreeSet::new();
         for directory in &self.directories {
-            each(directory, &mut |node| {
-                if let Node::File(inode) = node {
-                    inodes.insert(inode);
-                }
-            });
+            let known = directory.entries.values().chain(directory.durable.values()).copied();
+            let nodes = known.chain(directory.unsynced.iter().filter_map(Change::node));
+            inodes.extend(nodes.filter_map(|node| match node {
+                Node::File(inode) => Some(inode),
+                Node::Directory(_) => None,
+            }));
         }
         inodes
     }

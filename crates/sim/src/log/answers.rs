@@ -27,6 +27,7 @@ impl Run {
             }
             return Ok(());
         };
+        tracing::debug!(number, %id, ?answer, "answered");
         self.world.trace().note("answer", &[number]);
         let verdict = judge(tracked, number, pending, &answer);
         if !matches!(answer, Answer::Assigned(_)) {

@@ -46,11 +46,16 @@ impl Run {
             return self.stop();
         }
         let ending = if choice < 5 { Ending::Kill } else { Ending::PowerLoss };
-        self.crash(ending);
+        self.crash(ending)?;
         self.boot(ending == Ending::Kill)
     }
 
-    fn crash(&mut self, ending: Ending) {
+    fn crash(&mut self, ending: Ending) -> Verdict {
+        // What was promised before the end is promised.
+        while let Some(happening) = self.world.pending_happening() {
+            self.on_happening(happening)?;
+        }
+        tracing::debug!(?ending, "the machine ends");
         self.outcome.crashes += 1;
         self.clean = false;
         self.pending.clear();
@@ -62,6 +67,7 @@ impl Run {
         } else {
             self.world.end(ending)
         };
+        Ok(())
     }
 
     /// An orderly end; sometimes it is interrupted.
@@ -77,16 +83,7 @@ impl Run {
         let (mut waiting, mut clean) = (self.world.shard_count(), true);
         while waiting > 0 {
             let happening = self.world.step().expect("the weather never ends");
-            if self.world.now().monotonic.0 > deadline {
-                if patience == STOP_WAIT_MAX {
-                    return Err(Violation::new(
-                        "the machine stops when asked",
-                        format!("{waiting} shards did not stop"),
-                    ));
-                }
-                self.crash(Ending::PowerLoss);
-                return self.boot(false);
-            }
+            let late = self.world.now().monotonic.0 > deadline;
             match happening {
                 Happening::Outside {
                     message: Message::Stopped(of_shard),
@@ -95,11 +92,19 @@ impl Run {
                 Happening::Stopped(_) => waiting -= 1,
                 other => self.on_happening(other)?,
             }
+            if late && patience == STOP_WAIT_MAX {
+                let detail = format!("{waiting} shards did not stop");
+                return Err(Violation::new("the machine stops when asked", detail));
+            }
+            if late {
+                self.crash(Ending::PowerLoss)?;
+                return self.boot(false);
+            }
         }
         self.observe()?;
         let disk = self.world.disk().clone();
         let clean = clean && Recovery::mark_clean(&disk).is_ok();
-        self.crash(Ending::Stop);
+        self.crash(Ending::Stop)?;
         self.outcome.crashes -= 1;
         self.clean = clean;
         if clean {
@@ -132,7 +137,7 @@ impl Run {
                 before = Before::PowerLoss;
             }
             // What recovery truncated or deleted may have been more than this power loss takes, never less.
-            self.crash(ending);
+            self.crash(ending)?;
         }
         let recovered = self.recover_at_last()?;
         self.check_clean(recovered.was_clean)?;
@@ -155,7 +160,7 @@ impl Run {
         }
         let rates = self.world.disk().rates();
         self.world.disk().set_rates(FaultRates::default());
-        self.crash(Ending::Kill);
+        self.crash(Ending::Kill)?;
         self.outcome.crashes -= 1;
         let recovered = self
             .recover()
@@ -179,7 +184,7 @@ impl Run {
         } else {
             Ending::PowerLoss
         };
-        self.crash(ending);
+        self.crash(ending)?;
         let second = self.recover_at_last()?;
         recovery::check(&found, &second.found)?;
         Ok(second)
@@ -196,12 +201,15 @@ impl Run {
         let mut found = Vec::new();
         for (id, tracked) in &self.partitions {
             let recovered = recovery.recover(*id, tracked.config.clone(), now);
+            let (start, end, failure) = (recovered.log_start().0, recovered.log_end().0, recovered.failure());
+            tracing::debug!(%id, class = ?tracked.config.durability, start, end, known_end = tracked.ledger.end(), ?failure, "found");
             found.extend(find(&recovered, &disk));
             let index = u64::try_from(id.index).expect("indexes count from 0") % shard_count;
             shards[usize::try_from(index).expect("few shards")].push(recovered);
         }
         let seeds: Vec<u64> = (0..shard_count).map(|_| self.random.next_u64()).collect();
         let storages = recovery.finish(shards, now, &seeds)?;
+        tracing::debug!(shard_count, was_clean, "recovered");
         Ok(Opened {
             storages,
             found,

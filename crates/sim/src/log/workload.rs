@@ -44,6 +44,14 @@ pub(super) enum Kind {
     Other,
 }
 
+/// A request as the log shows it: without its bytes.
+fn short(ask: &Ask) -> String {
+    match ask {
+        Ask::Produce(batch) => format!("Produce({} bytes)", batch.len()),
+        other => format!("{other:?}"),
+    }
+}
+
 impl Run {
     /// Asks a burst of things and sets the alarm for the next.
     pub(super) fn tick(&mut self) {
@@ -101,6 +109,7 @@ impl Run {
             },
         );
         let shard = self.shard_of(partition);
+        tracing::debug!(number, %partition, shard = shard.0, ask = %short(&ask), "asks");
         self.world.send(DRIVER, shard, Message::Ask(number, partition, ask));
     }
 

@@ -36,6 +36,7 @@ impl<T: Turn> World<T> {
                 inbox: Inbox::default(),
                 turn_due: false,
                 timer: Monotonic::NEVER,
+                idle_turns: 0,
                 stopped: false,
             });
             self.wake(shard_id(index));

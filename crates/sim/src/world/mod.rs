@@ -31,6 +31,8 @@ const WALL_START_MS: i64 = 1_704_067_200_000;
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 /// How often the weather is looked at, in nanoseconds.
 const WEATHER_INTERVAL: u64 = 2 * NANOSECONDS_PER_MILLISECOND;
+/// A shard that wants this many turns in a row for nothing would burn its core.
+const IDLE_TURNS_MAX: u32 = 1_000;
 
 /// What the driver of a simulation is told.
 #[derive(Debug)]
@@ -90,6 +92,8 @@ struct Seat<T: Turn> {
     turn_due: bool,
     /// The earliest timer in the queue.
     timer: Monotonic,
+    /// Turns in a row in which nothing had happened and nothing was wanted.
+    idle_turns: u32,
     stopped: bool,
 }
 
@@ -241,6 +245,11 @@ impl<T: Turn> World<T> {
         }
     }
 
+    /// Something that already concerns the driver; time stands still.
+    pub fn pending_happening(&mut self) -> Option<Happening<T::Message>> {
+        self.happenings.pop_front()
+    }
+
     fn schedule(&mut self, wait: u64, due: Due<T::Message>) {
         self.schedule_at(self.now.saturating_add(wait), due);
     }
@@ -322,6 +331,12 @@ impl<T: Turn> World<T> {
             effects.compute.len(),
         ];
         let [disk, messages, outputs, compute] = wanted.map(|count| count as u64);
+        let idle = events == 0 && wanted == [0; 4];
+        seat.idle_turns = if idle { seat.idle_turns + 1 } else { 0 };
+        assert!(
+            seat.idle_turns < IDLE_TURNS_MAX,
+            "a shard spins: its deadline stays due and its turns do nothing"
+        );
         let numbers = [u64::from(id.0), self.now, events, disk, messages, outputs, compute];
         self.trace.note("turn", &numbers);
         self.apply(id, &mut effects);
