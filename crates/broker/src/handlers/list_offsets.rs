@@ -21,6 +21,9 @@ use crate::op::{OffsetQuery, OpAnswer, PartitionOp};
 use crate::response::answer;
 use crate::shard::Shard;
 
+/// The first version that answers with the epoch of the record's leader (KIP-320).
+const LEADER_EPOCH_FROM: i16 = 4;
+
 type Plan = super::by_partition::Plan<ListOffsetsPartitionResponse>;
 
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) -> Outcome {
@@ -52,7 +55,10 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     plan.run(shard, context, Monotonic::NEVER, found, |context, topics| {
         let topics = topics
             .into_iter()
-            .map(|(name, partitions)| ListOffsetsTopicResponse { name, partitions })
+            .map(|(name, partitions)| ListOffsetsTopicResponse {
+                name,
+                partitions: without_unknown_fields(partitions, context.version),
+            })
             .collect();
         answer(
             context,
@@ -92,6 +98,17 @@ fn start(
     };
     let current_epoch = LeaderEpoch(partition.current_leader_epoch);
     plan.ask(name, id, PartitionOp::ListOffset { query, current_epoch });
+}
+
+/// Leader epochs came with version 4; an encoder refuses to leave one out.
+fn without_unknown_fields(
+    mut partitions: Vec<ListOffsetsPartitionResponse>,
+    version: i16,
+) -> Vec<ListOffsetsPartitionResponse> {
+    if version < LEADER_EPOCH_FROM {
+        partitions.iter_mut().for_each(|partition| partition.leader_epoch = -1);
+    }
+    partitions
 }
 
 fn nothing(partition_index: i32, error_code: ErrorCode) -> ListOffsetsPartitionResponse {
