@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use hallows_group_coordinator::{
-    Answer, Coordinator, Effect, Event, ListedGroup, Request, RequestId, Row, Settings, Ticket,
+    Answer, Coordinator, Effect, Event, Failure, ListedGroup, Request, RequestId, Row, Settings, Ticket,
 };
-use hallows_storage::{Origin, PartitionKey};
+use hallows_storage::{AppendError, Origin, PartitionKey};
 use hallows_types::{Monotonic, PartitionId, ShardId};
 
 use super::rows;
@@ -201,11 +201,16 @@ impl Shard {
             return;
         };
         let appended = match rows::encode(rows, self.now.wall) {
-            Ok(batch) => self
-                .storage
-                .append(self.now, key, batch, Origin::Internal)
-                .map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
+            Ok(batch) => {
+                let appended = self.storage.append(self.now, key, batch, Origin::Internal);
+                appended.map_err(|error| {
+                    (
+                        append_failure(&AppendFailure::Storage(error)),
+                        "storage refused it".to_owned(),
+                    )
+                })
+            }
+            Err(error) => Err((Failure::TooLarge, error.to_string())),
         };
         match appended {
             Ok(appended) => {
@@ -217,9 +222,14 @@ impl Shard {
                 }
                 self.await_append(key, AppendWaiter::Coordinator { ticket: append }, appended);
             }
-            Err(reason) => {
-                tracing::error!(partition = index, reason, "__consumer_offsets did not take a change");
-                self.coordinate(index, Event::NotCommitted(ticket));
+            Err((failure, reason)) => {
+                tracing::error!(
+                    partition = index,
+                    ?failure,
+                    reason,
+                    "__consumer_offsets did not take a change"
+                );
+                self.coordinate(index, Event::NotCommitted(ticket, failure));
             }
         }
     }
@@ -235,7 +245,7 @@ impl Shard {
                     Ok(_) => Event::Committed(ticket),
                     Err(failure) => {
                         tracing::error!(partition = index, ?failure, "__consumer_offsets did not take a change");
-                        Event::NotCommitted(ticket)
+                        Event::NotCommitted(ticket, append_failure(&failure))
                     }
                 };
                 self.coordinate(index, event);
@@ -244,6 +254,15 @@ impl Shard {
             Some(Append::Rewrite { index }) => self.rewrite_appended(index, result),
             None => {}
         }
+    }
+}
+
+/// What a failed append means for those who wait for it.
+fn append_failure(failure: &AppendFailure) -> Failure {
+    match failure {
+        AppendFailure::Storage(AppendError::TooLarge { .. }) => Failure::TooLarge,
+        AppendFailure::Storage(AppendError::Full | AppendError::Busy) => Failure::NotAvailable,
+        AppendFailure::Storage(_) | AppendFailure::Partition(_) => Failure::NotCoordinator,
     }
 }
 
@@ -259,6 +278,5 @@ fn group_settings(config: &hallows_config::BrokerConfig) -> Settings {
         offsets_retention: std::time::Duration::from_millis(config.offsets_retention_ms),
         offsets_retention_check_interval: std::time::Duration::from_millis(config.offsets_retention_check_interval_ms),
         groups_max: bound(config.groups_max),
-        ..Settings::default()
     }
 }

@@ -29,6 +29,9 @@ pub(super) const fn group_code(error: GroupError) -> ErrorCode {
         GroupError::OffsetMetadataTooLarge => ErrorCode::OFFSET_METADATA_TOO_LARGE,
         GroupError::GroupIdNotFound => ErrorCode::GROUP_ID_NOT_FOUND,
         GroupError::NonEmptyGroup => ErrorCode::NON_EMPTY_GROUP,
+        GroupError::UnstableOffsetCommit => ErrorCode::UNSTABLE_OFFSET_COMMIT,
+        GroupError::InvalidCommitOffsetSize => ErrorCode::INVALID_COMMIT_OFFSET_SIZE,
+        GroupError::UnknownServerError => ErrorCode::UNKNOWN_SERVER_ERROR,
         GroupError::GroupSubscribedToTopic => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
     }
 }

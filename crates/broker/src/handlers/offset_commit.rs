@@ -13,7 +13,7 @@ use hallows_protocol::messages::offset_commit_response::{
 use hallows_types::{LeaderEpoch, Offset, TopicId, WallTime};
 
 use super::decode_or_close;
-use super::groups::{group_code, result_code};
+use super::groups::result_code;
 use crate::context::{Operation, Outcome, RequestContext, Resource};
 use crate::response::answer;
 use crate::shard::Shard;
@@ -75,6 +75,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         generation: request.generation_id_or_member_epoch,
         member_id: request.member_id.to_owned(),
         instance_id: request.group_instance_id.map(ToOwned::to_owned),
+        group_id_not_found: context.version >= GROUP_ID_NOT_FOUND_FROM,
         partitions,
     };
     let group = commit.group.clone();
@@ -85,9 +86,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         Request::CommitOffsets(commit),
         move |context, told| {
             let codes = match told {
-                Ok(Answer::Committed(results)) => {
-                    results.iter().map(|result| committed_code(context, result)).collect()
-                }
+                Ok(Answer::Committed(results)) => results.iter().map(result_code).collect(),
                 Ok(_) => vec![ErrorCode::UNKNOWN_SERVER_ERROR; count],
                 Err(code) => vec![code; count],
             };
@@ -108,16 +107,6 @@ fn resolve(shard: &Shard, context: &RequestContext, topic: &OffsetCommitRequestT
     };
     context.authorize(Operation::Read, Resource::Topic(&name))?;
     Ok(name)
-}
-
-fn committed_code(context: &RequestContext, result: &Result<(), hallows_group_coordinator::GroupError>) -> ErrorCode {
-    match result {
-        Err(error) => match group_code(*error) {
-            ErrorCode::GROUP_ID_NOT_FOUND if context.version < GROUP_ID_NOT_FOUND_FROM => ErrorCode::ILLEGAL_GENERATION,
-            code => code,
-        },
-        Ok(()) => result_code(result),
-    }
 }
 
 fn respond(context: &RequestContext, parts: Vec<Part>, codes: Vec<ErrorCode>) -> Outcome {
