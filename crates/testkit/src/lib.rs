@@ -1,1 +1,12 @@
-//! Fixtures, the model log and conformance suites for tests.
+//! Fixtures for tests with real processes.
+//!
+//! [`Broker`] is a running `hallows`: started on a free port with a fresh directory, killed with -9, started again on
+//! the same port. Programs never link this crate.
+
+mod broker;
+mod directory;
+mod random;
+
+pub use broker::{Broker, BrokerOptions, find_program};
+pub use directory::DataDirectory;
+pub use random::Random;
