@@ -26,7 +26,7 @@ pub(crate) enum Operation {
     },
     /// The manifest alone.
     Manifest { key: PartitionKey, structure: u64 },
-    /// The last sync of a segment, then its index.
+    /// The last sync of a segment.
     SegmentSeal { key: PartitionKey, id: SegmentId },
     /// Syncs of a checkpoint.
     CheckpointSync,

@@ -317,8 +317,8 @@ impl Partition {
 
     /// How far the log is committed, by its durability.
     pub(crate) fn commit_point(&self) -> Offset {
-        if let Some(barrier) = self.sync_barrier {
-            return self.written_end().min(barrier);
+        if self.sync_barrier.is_some() {
+            return self.high_watermark;
         }
         match self.config.durability {
             Durability::Fsync => self.journaled,
@@ -356,8 +356,12 @@ impl Partition {
 
     /// What the manifest should say now. Segments that end at or below the log start to come are left out.
     pub(crate) fn manifest(&self) -> Manifest {
-        let keep = |segment: &&Segment| !segment.is_planned() && !self.is_expired(segment);
-        let mut entries: Vec<_> = self.segments.iter().filter(keep).map(Segment::manifest_entry).collect();
+        // Behind a segment without a file nothing has a byte yet; listing it would tell of a gap.
+        let listed = self.segments.iter().take_while(|segment| !segment.is_planned());
+        let mut entries: Vec<_> = listed
+            .filter(|segment| !self.is_expired(segment))
+            .map(Segment::manifest_entry)
+            .collect();
         if let Spare::Preparing(id) | Spare::Ready(id, _) = &self.spare {
             entries.push(ManifestEntry {
                 id: *id,
@@ -406,7 +410,8 @@ impl Partition {
         let written = self.written_end();
         assert!(self.synced_end <= written, "{}: synced past what is written", self.id);
         assert!(
-            written <= self.high_watermark || self.config.durability != Durability::Fsync,
+            written <= self.high_watermark.max(self.sync_barrier.unwrap_or_default())
+                || self.config.durability != Durability::Fsync,
             "{}: written past what is committed",
             self.id
         );

@@ -106,6 +106,11 @@ impl Segment {
         matches!(self.state, SegmentState::Sealed)
     }
 
+    /// How far it has grown since its index was last saved.
+    pub(crate) const fn grown_bytes(&self) -> u32 {
+        self.size - self.index_saved_bytes
+    }
+
     pub(crate) const fn is_planned(&self) -> bool {
         matches!(self.state, SegmentState::Planned)
     }

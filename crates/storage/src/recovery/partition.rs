@@ -255,6 +255,7 @@ impl Work<'_> {
         let partition = &mut recovered.partition;
         let mut window = Window::new(&file, size);
         let mut index = self.saved_index(id, base, trusted);
+        let index_saved_bytes = index.covered_bytes();
         let rebuild_state = self.record.is_none();
         self.walk_heads(partition, id, &mut window, &mut index, trusted, rebuild_state)?;
         let io = |error| Failure::read(id.log_path(), &error);
@@ -293,6 +294,7 @@ impl Work<'_> {
             largest_batch_bytes: index.largest_batch_bytes(),
             state: SegmentState::Open { file },
             index: Some(index),
+            index_saved_bytes,
             ..Segment::planned(id, base, created)
         })
     }
@@ -378,9 +380,14 @@ impl Work<'_> {
     fn replay(&mut self, recovered: &mut Recovered, entries: &[ReplayEntry]) -> Result<(), Failure> {
         let mut replayed = 0_u64;
         for replay in entries.iter().filter(|replay| replay.entry.kind == EntryKind::Batch) {
-            let end = recovered.partition.log_end;
+            let mut end = recovered.partition.log_end;
             if replay.entry.end_offset <= end {
                 continue;
+            }
+            if replay.entry.base_offset < end && recovered.partition.segments.is_empty() {
+                // The log start was moved into this batch before any segment held it.
+                end = replay.entry.base_offset;
+                recovered.partition.log_end = end;
             }
             let id = recovered.partition.id;
             let (path, position) = self.recovery.journals.path_of(replay);

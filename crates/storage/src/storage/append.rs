@@ -134,6 +134,7 @@ impl Storage {
         let Some(barrier) = partition.sync_barrier.take() else {
             return;
         };
+        partition.journaled = partition.journaled.max(barrier);
         for batch in partition.tail.iter().filter(|batch| batch.base >= barrier) {
             let header = BatchHeader::parse(&batch.bytes).expect("parsed when it was appended");
             let entry = batch_entry(partition.id, &header, header.max_timestamp);

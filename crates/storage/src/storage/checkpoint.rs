@@ -21,6 +21,8 @@ use crate::settings::PartitionKey;
 
 /// The index of a growing segment is saved again once the segment has grown by this much.
 const INDEX_SAVE_BYTES: u32 = 64 << 20;
+/// At an orderly end a shorter growth is worth it.
+const INDEX_SAVE_BYTES_AT_END: u32 = 4 << 20;
 /// After a failed attempt the next one waits this long.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -41,6 +43,7 @@ pub(super) struct CheckpointRun {
     /// Journal blocks up to this one are covered.
     sequence: u64,
     synced: Vec<SyncedSegment>,
+    indexes: Vec<SavedIndex>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,7 +80,15 @@ struct SyncedSegment {
     key: PartitionKey,
     id: SegmentId,
     bytes: u32,
-    index_bytes: Option<u32>,
+}
+
+/// The index of a growing segment, as it was when the checkpoint began.
+#[derive(Clone, Debug)]
+struct SavedIndex {
+    key: PartitionKey,
+    id: SegmentId,
+    bytes: u32,
+    data: Bytes,
 }
 
 impl CheckpointRun {
@@ -93,6 +104,7 @@ impl CheckpointRun {
             records: Vec::new(),
             sequence: 0,
             synced: Vec::new(),
+            indexes: Vec::new(),
         }
     }
 
@@ -159,6 +171,11 @@ impl Storage {
         self.checkpoint.marks.clear();
         let mut writer = Writer(std::mem::take(&mut self.checkpoint.records));
         writer.0.clear();
+        self.checkpoint.indexes.clear();
+        let save_bytes = match self.shutdown {
+            Shutdown::No => INDEX_SAVE_BYTES,
+            _ => INDEX_SAVE_BYTES_AT_END,
+        };
         let mut waiting = Vec::new();
         for (slot, partition) in &mut self.partitions {
             if partition.removed || partition.failure.is_some() {
@@ -183,6 +200,22 @@ impl Storage {
                 structure: None,
                 record: start..writer.0.len(),
             });
+            let growing = partition
+                .segments
+                .back()
+                .filter(|last| last.grown_bytes() >= save_bytes);
+            if let Some((segment, index)) = growing.and_then(|last| Some((last, last.index.as_ref()?))) {
+                self.checkpoint.indexes.push(SavedIndex {
+                    key,
+                    id: segment.id,
+                    bytes: segment.size,
+                    data: Bytes::from(index.encode(segment.id.0)),
+                });
+            }
+            if partition.sync_barrier.is_some() {
+                // Everything up to here is written and synced now; what comes later waits for the journal.
+                partition.sync_barrier = Some(partition.log_end);
+            }
             if partition.written_end() < partition.log_end {
                 partition.checkpoint_target = Some(partition.log_end);
                 waiting.push(key);
@@ -213,12 +246,7 @@ impl Storage {
     /// Syncs every segment with unsynced bytes, and saves indexes that have grown.
     fn sync_checkpoint(&mut self) {
         let mut files: Vec<FileHandle> = Vec::new();
-        let mut indexes = Vec::new();
         self.checkpoint.synced.clear();
-        let save_bytes = match self.shutdown {
-            Shutdown::No => INDEX_SAVE_BYTES,
-            _ => 1,
-        };
         for mark in &mut self.checkpoint.marks {
             let Some(partition) = self.partitions.get(super::slot(mark.key)) else {
                 continue;
@@ -238,35 +266,18 @@ impl Storage {
                     continue;
                 };
                 files.push(file.clone());
-                let index = segment.index.as_ref().expect("kept until the segment is sealed");
-                // An index may only describe what is in the file.
-                let grown = segment.written == segment.size
-                    && segment.written - segment.index_saved_bytes >= save_bytes
-                    && !segment.sealing;
-                if grown {
-                    let data = Bytes::from(index.encode(segment.id.0));
-                    let path = segment.id.index_path();
-                    indexes.push(DiskOp::Replace { path, data });
-                }
                 self.checkpoint.synced.push(SyncedSegment {
                     key: mark.key,
                     id: segment.id,
                     bytes: segment.written,
-                    index_bytes: grown.then_some(segment.written),
                 });
             }
         }
-        let mut steps = Vec::new();
-        if !files.is_empty() && !self.settings.sabotage.skip_segment_sync() {
-            steps.push(DiskOp::Sync { files });
-        }
-        steps.append(&mut indexes);
         self.checkpoint.phase = Phase::Syncing;
-        if steps.is_empty() {
+        if files.is_empty() || self.settings.sabotage.skip_segment_sync() {
             self.checkpoint_synced(Ok(DiskOutcome::Done));
         } else {
-            self.operations
-                .issue(Operation::CheckpointSync, DiskOp::Sequence(steps));
+            self.operations.issue(Operation::CheckpointSync, DiskOp::Sync { files });
         }
     }
 
@@ -292,9 +303,9 @@ impl Storage {
             };
             if let Some(segment) = partition.segment_mut(entry.id) {
                 segment.synced = segment.synced.max(entry.bytes);
-                segment.index_saved_bytes = entry.index_bytes.unwrap_or(segment.index_saved_bytes);
             }
         }
+        self.save_indexes();
         self.checkpoint.synced = synced;
         let mut waiting = 0;
         for mark in std::mem::take(&mut self.checkpoint.marks) {
@@ -305,6 +316,24 @@ impl Storage {
             0 => Phase::Listed,
             count => Phase::Manifests(count),
         };
+    }
+
+    /// Writes the indexes noted at the beginning, which describe nothing but synced bytes by now. They only save time
+    /// at the next start, so nothing waits for them.
+    fn save_indexes(&mut self) {
+        for saved in std::mem::take(&mut self.checkpoint.indexes) {
+            let Some(partition) = self.get_mut(saved.key) else {
+                continue;
+            };
+            let Some(segment) = partition.segment_mut(saved.id).filter(|segment| !segment.closed) else {
+                continue;
+            };
+            segment.index_saved_bytes = saved.bytes;
+            let path = saved.id.index_path();
+            let data = saved.data;
+            self.operations
+                .issue(Operation::Cleanup { what: "an index" }, DiskOp::Replace { path, data });
+        }
     }
 
     /// Notes that a partition is synced; whether its manifest must be waited for.

@@ -293,6 +293,9 @@ impl Storage {
     #[must_use]
     pub fn next_deadline(&self) -> Monotonic {
         if self.shutdown != Shutdown::No {
+            return Monotonic::NEVER;
+        }
+        if self.shutdown != Shutdown::No {
             // Nothing is begun any more; what is under way ends with completions.
             return Monotonic::NEVER;
         }

@@ -165,7 +165,7 @@ impl Storage {
         self.enqueue(key);
     }
 
-    /// Syncs complete segments for the last time and writes their index.
+    /// Syncs complete segments for the last time.
     fn seal_complete(&mut self, key: PartitionKey) {
         let skip_sync = self.settings.sabotage.skip_segment_sync();
         let ready = |segment: &&mut Segment| {
@@ -178,19 +178,11 @@ impl Storage {
         segment.sealing = true;
         let id = segment.id;
         let file = segment.file().expect("checked above").clone();
-        let index = segment.index.as_ref().expect("kept until the segment is sealed");
-        let replace = DiskOp::Replace {
-            path: id.index_path(),
-            data: Bytes::from(index.encode(id.0)),
-        };
-        let mut steps = vec![DiskOp::Sync { files: vec![file] }, replace];
-        if skip_sync {
-            steps.remove(0);
-        }
-        self.issue_for(key, Operation::SegmentSeal { key, id }, DiskOp::Sequence(steps));
+        let files = if skip_sync { Vec::new() } else { vec![file] };
+        self.issue_for(key, Operation::SegmentSeal { key, id }, DiskOp::Sync { files });
     }
 
-    /// Takes the end of a segment's last sync.
+    /// Takes the end of a segment's last sync: it never changes again, and its index is written.
     pub(super) fn segment_sealed(&mut self, key: PartitionKey, id: SegmentId, result: io::Result<DiskOutcome>) {
         let partition = &mut self.partitions[super::slot(key)];
         let segment = partition
@@ -198,11 +190,7 @@ impl Storage {
             .expect("segments go only once they are sealed");
         segment.sealing = false;
         if let Err(error) = result {
-            if error.kind() == io::ErrorKind::StorageFull {
-                self.note_exhausted("an index");
-            } else {
-                self.sync_failed(key, &Failure::write(id.log_path(), &error));
-            }
+            self.sync_failed(key, &Failure::write(id.log_path(), &error));
             return;
         }
         segment.synced = segment.size;
@@ -214,6 +202,12 @@ impl Storage {
         partition.structure += 1;
         self.statistics.segments_sealed += 1;
         if let Some(index) = index {
+            // If this write fails, the index is rebuilt when it is needed.
+            let op = DiskOp::Replace {
+                path: id.index_path(),
+                data: Bytes::from(index.encode(id.0)),
+            };
+            self.operations.issue(Operation::Cleanup { what: "an index" }, op);
             self.pool.keep_index(id, index);
         }
         let surplus = self.pool.keep_file(id, file);
