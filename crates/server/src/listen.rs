@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 
-use anyhow::Context;
+use anyhow::anyhow;
 use hallows_cli::serve::Bound;
 use hallows_cli::{Exit, Failure};
 use hallows_config::{BrokerConfig, Listener};
@@ -14,9 +14,7 @@ pub(crate) fn open(config: &BrokerConfig) -> Result<(Vec<TcpListener>, Vec<Bound
     let mut sockets = Vec::new();
     let mut bound = Vec::new();
     for listener in &config.listeners {
-        let socket = open_one(listener, config.listen_backlog)
-            .with_context(|| format!("cannot start: cannot listen on {listener}. {}", advice(listener)))
-            .map_err(|error| Failure::new(Exit::Network, error))?;
+        let socket = open_one(listener, config.listen_backlog).map_err(|error| refused(listener, &error))?;
         let port = socket.local_addr()?.port();
         bound.push(Bound {
             listener: listener.clone(),
@@ -27,11 +25,13 @@ pub(crate) fn open(config: &BrokerConfig) -> Result<(Vec<TcpListener>, Vec<Bound
     Ok((sockets, bound))
 }
 
-fn advice(listener: &Listener) -> String {
-    format!(
-        "Stop what listens there already, or choose an address of this machine and a free port with --listeners {}://HOST:PORT (port 0 takes any free one)",
-        listener.name
-    )
+fn refused(listener: &Listener, error: &io::Error) -> Failure {
+    let name = &listener.name;
+    let message = anyhow!(
+        "cannot start: listening on {listener} failed: {error}. Stop what listens there already, or choose an address of \
+         this machine and a free port with --listeners {name}://HOST:PORT (port 0 takes any free one)"
+    );
+    Failure::new(Exit::Network, message)
 }
 
 /// Binds to the first address of the host that works; no host is every interface, by either protocol where possible.

@@ -9,11 +9,22 @@ use hallows_config::{BrokerConfig, Sources};
 
 use crate::{Exit, Failure};
 
+const EXAMPLES: &str = "\
+Examples:
+  hallows serve                                      127.0.0.1:9092, data in ./hallows-data
+  hallows serve --listeners PLAINTEXT://0.0.0.0:9092 --data-dir /var/lib/hallows
+  hallows serve --config server.properties --log.retention.hours 24
+  HALLOWS_LOG_DURABILITY=written hallows serve       any setting is a variable, too
+
+Stops cleanly on Ctrl-C (SIGINT) and SIGTERM; a second one ends it at once.
+HALLOWS_LOG says what is logged: a level, or `warn,hallows_storage=debug`.";
+
 /// The flags of `serve`.
 #[derive(Args, Clone, Debug, Default)]
+#[command(after_help = EXAMPLES)]
 pub struct ServeArguments {
     /// A file of settings, NAME=VALUE per line; Kafka's server.properties works where the meaning is the same.
-    #[arg(long, short, env = "HALLOWS_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "HALLOWS_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where to listen: PLAINTEXT://HOST:PORT, separated by commas; an empty host is every interface, port 0 any free port.
     #[arg(long, value_name = "LIST")]

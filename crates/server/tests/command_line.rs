@@ -1,0 +1,220 @@
+//! The verbs of the command line against a real broker.
+
+mod process;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Output, Stdio};
+
+use process::{Broker, directory, hallows, run, signal, wait};
+use serde_json::Value;
+
+fn refused(output: &Output, code: i32) -> String {
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    message
+}
+
+#[test]
+fn topics_live_and_die() {
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    assert_eq!(broker.succeed(&["topic", "list"]), "no topics\n");
+    let created = broker.succeed(&["topic", "create", "orders", "-p", "3", "-c", "retention.ms=60000"]);
+    assert_eq!(created, "created topic orders with 3 partitions\n");
+    let again = broker.run(&["topic", "create", "orders"]);
+    assert!(String::from_utf8_lossy(&again.stdout).contains("TOPIC_ALREADY_EXISTS"));
+    assert_eq!(again.status.code(), Some(5));
+    broker.succeed(&["topic", "create", "--topic", "orders", "--if-not-exists"]);
+    assert_eq!(
+        broker.succeed(&["topics", "ls"]),
+        "TOPIC   PARTITIONS  REPLICAS\norders  3           1\n"
+    );
+
+    broker.succeed(&[
+        "topic",
+        "alter",
+        "orders",
+        "--partitions",
+        "4",
+        "--config",
+        "durability=written",
+        "--delete-config",
+        "retention.ms",
+    ]);
+    let described = broker.succeed(&["topic", "describe", "orders", "--output", "json"]);
+    let described: Value = serde_json::from_str(&described).expect("it is JSON");
+    assert_eq!(described[0]["partitions"].as_array().map(Vec::len), Some(4));
+    assert_eq!(described[0]["settings"].as_array().map(Vec::len), Some(1));
+    assert_eq!(described[0]["settings"][0]["name"], "durability");
+    let invalid = broker.run(&["topic", "alter", "orders", "--config", "cleanup.policy=compact"]);
+    assert!(
+        String::from_utf8_lossy(&invalid.stdout).contains("INVALID_CONFIG"),
+        "{invalid:?}"
+    );
+    assert_eq!(invalid.status.code(), Some(5));
+
+    assert_eq!(broker.succeed(&["topic", "delete", "orders"]), "deleted topic orders\n");
+    assert_eq!(broker.run(&["topic", "delete", "orders"]).status.code(), Some(5));
+    broker.succeed(&["topic", "delete", "orders", "--if-exists"]);
+    refused(&broker.run(&["topic", "describe", "orders"]), 5);
+}
+
+#[test]
+fn keys_headers_codecs_and_formats() {
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    broker.succeed(&["topic", "create", "orders", "-p", "2"]);
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let produced = broker.succeed_with_input(
+            &[
+                "produce",
+                "orders",
+                "-K",
+                ":",
+                "-H",
+                "source=test",
+                "-z",
+                codec,
+                "--partition",
+                "1",
+            ],
+            b"k1:v1\nk2:\n",
+        );
+        assert!(
+            produced.starts_with("produced 2 records to orders\n  partition 1: 2 at offsets "),
+            "{produced}"
+        );
+    }
+    let format = ["--format", "%p/%o %k=%v [%h]\\n", "--from-beginning", "--num", "3"];
+    assert_eq!(
+        broker.succeed(&[&["consume", "orders"][..], &format].concat()),
+        "1/0 k1=v1 [source=test]\n1/1 k2= [source=test]\n1/2 k1=v1 [source=test]\n"
+    );
+    let last = broker.succeed(&["consume", "orders", "--offset", "-1", "-e", "--output", "json"]);
+    let last: Value = serde_json::from_str(last.trim()).expect("one line of JSON");
+    assert_eq!(
+        (&last["offset"], &last["key"], &last["value"]),
+        (&9.into(), &"k2".into(), &"".into())
+    );
+}
+
+#[test]
+fn json_goes_round() {
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    let lines = concat!(
+        r#"{"key":"a","value":{"n":1},"headers":{"x":"1"},"timestamp":1767225600000}"#,
+        "\n",
+        r#"{"key":"b","value":null,"timestamp":1767225600001}"#,
+        "\n",
+        r#"{"value_base64":"/w==","timestamp":1767225600002}"#,
+        "\n",
+    );
+    let json = ["--format", "json", "--idempotent"];
+    broker.succeed_with_input(&[&["produce", "one"][..], &json].concat(), lines.as_bytes());
+    let everything = |topic| broker.succeed(&["consume", topic, "--from-beginning", "-e", "--output", "json"]);
+    let first = everything("one");
+    assert!(first.starts_with(
+        r#"{"topic":"one","partition":0,"offset":0,"timestamp":1767225600000,"key":"a","value":"{\"n\":1}","headers":[{"key":"x","value":"1"}]}"#
+    ), "{first}");
+    broker.succeed_with_input(&[&["produce", "two"][..], &json].concat(), first.as_bytes());
+    assert_eq!(everything("two"), first.replace(r#""topic":"one""#, r#""topic":"two""#));
+
+    let since = broker.succeed(&[
+        "consume",
+        "one",
+        "--from-time",
+        "2026-01-01T00:00:00.001Z",
+        "-e",
+        "-f",
+        "%o ",
+    ]);
+    assert_eq!(since, "1 2 ");
+}
+
+#[test]
+fn a_wrong_line_stops_and_what_came_before_is_sent() {
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    let output = broker.run_with_input(&["produce", "orders", "-K", ":"], b"a:1\nnonsense\nb:2\n");
+    assert!(refused(&output, 1).contains("line 2"));
+    assert_eq!(broker.succeed(&["consume", "orders", "--from-beginning", "-e"]), "1\n");
+}
+
+#[test]
+fn two_hundred_thousand_lines_arrive_in_order() {
+    const LINES: usize = 200_000;
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    let lines: String = (0..LINES).map(|number| format!("{number}\n")).collect();
+    let produced = broker.succeed_with_input(&["produce", "numbers", "-z", "lz4"], lines.as_bytes());
+    assert!(produced.contains(&format!("produced {LINES} records")), "{produced}");
+    assert_eq!(broker.succeed(&["consume", "numbers", "--from-beginning", "-e"]), lines);
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    broker.succeed_with_input(&["produce", "greetings"], b"one\ntwo\nthree\n");
+    let mut child = hallows()
+        .args(["consume", "greetings", "--from-beginning", "-b", &broker.address])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut line = String::new();
+    out.read_line(&mut line).expect("it prints text");
+    assert_eq!(line, "one\n");
+    drop(out);
+    broker.succeed_with_input(&["produce", "greetings"], b"four\n");
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
+fn ctrl_c_ends_a_consumer_that_waits() {
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    broker.succeed_with_input(&["produce", "greetings"], b"one\n");
+    let mut child = hallows()
+        .args(["consume", "greetings", "--from-beginning", "-b", &broker.address])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("it is piped"))
+        .read_line(&mut line)
+        .expect("it prints text");
+    signal(&child, "-INT");
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
+fn an_absent_broker_and_a_wrong_partition_have_codes_of_their_own() {
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    broker.succeed(&["topic", "create", "orders"]);
+    let message = refused(
+        &broker.run(&["consume", "orders", "--partition", "7", "--offset", "0"]),
+        5,
+    );
+    assert!(message.contains("no partition 7"), "{message}");
+    let address = broker.address.clone();
+    broker.kill();
+    let mut command = hallows();
+    command.args(["topic", "list", "--timeout", "1", "-b", &address]);
+    assert!(refused(&run(command, b""), 3).contains(&address));
+}
+
+#[test]
+fn the_brokers_own_variables_do_not_disturb_other_verbs() {
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    let mut command = hallows();
+    command
+        .args(["topic", "list", "-b", &broker.address])
+        .env("HALLOWS_CONFIG", "/etc/hallows.properties");
+    let output = run(command, b"");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
