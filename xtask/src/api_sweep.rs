@@ -13,6 +13,7 @@ mod differences;
 mod golden;
 mod normal;
 mod processes;
+mod protocol_doc;
 mod records;
 mod scenarios;
 mod schema;
@@ -23,9 +24,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use golden::Golden;
+use protocol_doc::{Advertised, Ranges};
 use scenarios::SCENARIOS;
 use schema::Schema;
 use side::{Block, Side};
@@ -55,6 +57,15 @@ pub(crate) struct Arguments {
     /// Shows listed differences too.
     #[arg(long)]
     verbose: bool,
+    /// Writes the tables of docs/protocol.md instead of checking that they are in step.
+    #[arg(long)]
+    docs: bool,
+}
+
+/// What came of asking one broker everything.
+struct Swept {
+    blocks: Vec<Block>,
+    advertised: Advertised,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -67,18 +78,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let schema = Schema::load(&root.join("crates/protocol/definitions"))?;
     let conformance = root.join("tests/conformance");
     let golden_folder = conformance.join("golden");
+    let versions = conformance.join("versions.txt");
     if arguments.live || arguments.record {
-        let mut golden = Golden::default();
-        for (blocks, version) in golden.releases.iter_mut().zip(KAFKA_VERSIONS) {
-            let kafka = processes::kafka(version, &cache)?;
-            *blocks = sweep(
-                &format!("Kafka {version}"),
-                &schema,
-                kafka.address,
-                KAFKA_SETTLE,
-                &arguments.only,
-            )?;
-        }
+        let [older, newer] = ask_kafka(&schema, &cache, &arguments.only)?;
+        protocol_doc::save_versions(&versions, &schema, &[older.advertised, newer.advertised])?;
+        let golden = Golden {
+            releases: [older.blocks, newer.blocks],
+        };
         golden.save(&golden_folder)?;
     }
     if arguments.record {
@@ -94,12 +100,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let list_path = conformance.join("differences.txt");
     let list = differences::List::parse(&std::fs::read_to_string(&list_path)?)
         .with_context(|| format!("{}", list_path.display()))?;
+    let ranges = Ranges {
+        kafka: protocol_doc::load_versions(&versions)?,
+        hallows: ours.advertised,
+    };
     let whole = arguments.only.is_empty();
-    compare::report(&ours, &golden, &list, whole, arguments.verbose)
+    compare::report(&ours.blocks, &golden, &list, whole, arguments.verbose)?;
+    protocol_doc::update(&root.join("docs/protocol.md"), &schema, &ranges, &list, !arguments.docs)
+}
+
+/// Asks both releases of Kafka, at the same time: most of the sweep is waiting.
+fn ask_kafka(schema: &Schema, cache: &Path, only: &str) -> Result<[Swept; 2]> {
+    let ask = |version: &str| {
+        let kafka = processes::kafka(version, cache)?;
+        sweep(&format!("Kafka {version}"), schema, kafka.address, KAFKA_SETTLE, only)
+    };
+    let [older, newer] = std::thread::scope(|scope| {
+        KAFKA_VERSIONS
+            .map(|version| scope.spawn(move || ask(version)))
+            .map(|asking| asking.join().unwrap_or_else(|_| bail!("a scenario panicked")))
+    });
+    Ok([older?, newer?])
 }
 
 /// Runs every scenario at every version against one broker.
-fn sweep(name: &str, schema: &Schema, address: SocketAddr, settle: Duration, only: &str) -> Result<Vec<Block>> {
+fn sweep(name: &str, schema: &Schema, address: SocketAddr, settle: Duration, only: &str) -> Result<Swept> {
     let began = Instant::now();
     let mut side = Side::connect(schema, address, settle)?;
     let mut blocks = Vec::new();
@@ -115,7 +140,10 @@ fn sweep(name: &str, schema: &Schema, address: SocketAddr, settle: Duration, onl
         .sum();
     println!("{name}: {steps} answers in {:.1} s", began.elapsed().as_secs_f64());
     ensure!(!blocks.is_empty(), "no scenario is named like {only}");
-    Ok(blocks)
+    Ok(Swept {
+        blocks,
+        advertised: side.advertised().clone(),
+    })
 }
 
 fn build(root: &Path, target: &Path) -> Result<PathBuf> {

@@ -92,6 +92,7 @@ struct Listed {
     step: String,
     /// A path, with `*` for anything.
     path: String,
+    reason: String,
     used: Cell<bool>,
 }
 
@@ -123,6 +124,7 @@ impl List {
                 versions: (version(first)?, version(last)?),
                 step: step.to_owned(),
                 path: path.to_owned(),
+                reason: reason.to_owned(),
                 used: Cell::new(false),
             });
         }
@@ -144,6 +146,33 @@ impl List {
             }
         }
         known
+    }
+
+    /// For each API, in order, what differs: versions and reason, each reason once.
+    pub(crate) fn reasons(&self) -> Vec<(String, String, String)> {
+        let mut reasons: Vec<(String, (i16, i16), String)> = Vec::new();
+        for listed in &self.listed {
+            let (first, last) = listed.versions;
+            let same = reasons
+                .iter_mut()
+                .find(|(api, _, reason)| *api == listed.api && *reason == listed.reason);
+            match same {
+                Some((_, versions, _)) => *versions = (versions.0.min(first), versions.1.max(last)),
+                None => reasons.push((listed.api.clone(), (first, last), listed.reason.clone())),
+            }
+        }
+        reasons.sort_by(|one, other| one.0.cmp(&other.0));
+        let text = |(first, last): (i16, i16)| {
+            if first == last {
+                format!("version {first}")
+            } else {
+                format!("versions {first} to {last}")
+            }
+        };
+        reasons
+            .into_iter()
+            .map(|(api, versions, reason)| (api, text(versions), reason))
+            .collect()
     }
 
     /// Lines that no difference needed.

@@ -7,6 +7,8 @@ mod admin;
 mod configs;
 mod every_api;
 mod fetch;
+mod group_offsets;
+mod groups;
 mod metadata;
 mod offsets;
 mod produce;
@@ -123,6 +125,19 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     each("describe-log-dirs", &["DescribeLogDirs"], admin::describe_log_dirs),
     each("api-versions", &["ApiVersions"], admin::api_versions),
     once("unknown-apis", &["ApiVersions"], 0, admin::unknown),
+    each("find-coordinator", &["FindCoordinator"], groups::find),
+    each("group-rebalance", &["JoinGroup"], groups::rebalance),
+    each("group-join-refused", &["JoinGroup"], groups::join_refused),
+    each("group-static", &["JoinGroup"], groups::static_members),
+    each("group-sync", &["SyncGroup"], groups::sync),
+    each("group-heartbeat", &["Heartbeat"], groups::heartbeat),
+    each("group-leave", &["LeaveGroup"], groups::leaving),
+    each("offset-commit", &["OffsetCommit"], group_offsets::commit),
+    each("offset-fetch", &["OffsetFetch"], group_offsets::fetch),
+    each("offset-delete", &["OffsetDelete"], group_offsets::delete_offsets),
+    each("describe-groups", &["DescribeGroups"], group_offsets::describe),
+    each("list-groups", &["ListGroups"], group_offsets::list),
+    each("delete-groups", &["DeleteGroups"], group_offsets::delete),
     each("empty-requests", every_api::APIS, every_api::empty),
     each("torn-requests", every_api::APIS, every_api::torn),
 ];
