@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hallows_runtime::Disk;
-use hallows_storage::{Identity, OpenError, Recovered, Recovery, Storage};
+use hallows_storage::{Failure, Identity, OpenError, Recovered, Recovery, Storage};
 use hallows_types::LeaderEpoch;
 
 use super::Run;
@@ -35,6 +35,8 @@ const START_NS: u64 = 50_000_000;
 struct Opened {
     storages: Vec<Storage>,
     found: Vec<Found>,
+    /// Partitions that failed, and why.
+    failed: Vec<String>,
     was_clean: bool,
 }
 
@@ -168,10 +170,7 @@ impl Run {
         self.world.disk().set_rates(rates);
         let recovered = recovered?;
         if recovered.found.len() < self.partitions.len() {
-            return Err(Violation::new(
-                "no partition is damaged",
-                "a partition failed although nothing was damaged",
-            ));
+            return Err(Violation::new("no partition is damaged", recovered.failed.join("; ")));
         }
         Ok(recovered)
     }
@@ -198,12 +197,15 @@ impl Run {
         let mut recovery = Recovery::begin(shared, self.settings.clone(), || IDENTITY)?;
         let was_clean = recovery.was_clean();
         let mut shards: Vec<Vec<Recovered>> = (0..shard_count).map(|_| Vec::new()).collect();
-        let mut found = Vec::new();
+        let (mut found, mut failed) = (Vec::new(), Vec::new());
         for (id, tracked) in &self.partitions {
             let recovered = recovery.recover(*id, tracked.config.clone(), now);
             let (start, end, failure) = (recovered.log_start().0, recovered.log_end().0, recovered.failure());
             tracing::debug!(%id, class = ?tracked.config.durability, start, end, known_end = tracked.ledger.end(), ?failure, "found");
-            found.extend(find(&recovered, &disk));
+            match find(&recovered, &disk) {
+                Ok(partition) => found.push(partition),
+                Err(failure) => failed.push(format!("{id} ({:?}): {failure}", tracked.config.durability)),
+            }
             let index = u64::try_from(id.index).expect("indexes count from 0") % shard_count;
             shards[usize::try_from(index).expect("few shards")].push(recovered);
         }
@@ -213,6 +215,7 @@ impl Run {
         Ok(Opened {
             storages,
             found,
+            failed,
             was_clean,
         })
     }
@@ -268,16 +271,16 @@ impl Run {
     }
 }
 
-/// What recovery says of a partition; `None` if it failed.
-fn find(recovered: &Recovered, disk: &SimDisk) -> Option<Found> {
-    if recovered.failure().is_some() {
-        return None;
+/// What recovery says of a partition, or why it failed.
+fn find(recovered: &Recovered, disk: &SimDisk) -> Result<Found, Failure> {
+    if let Some(failure) = recovered.failure() {
+        return Err(failure.clone());
     }
     let batches: Result<Vec<Bytes>, _> = recovered.batches(disk).collect();
-    Some(Found {
+    Ok(Found {
         id: recovered.id(),
         log_start: recovered.log_start().0,
         log_end: recovered.log_end().0,
-        batches: batches.ok()?,
+        batches: batches?,
     })
 }

@@ -170,11 +170,11 @@ impl Work<'_> {
             let advice = "Restore it from a copy, or delete the records in it";
             return Err(damage(path, size, what, advice, partition.id));
         }
-        if self.record.is_none() {
-            // No checkpoint: producers and epochs come from the batches themselves.
+        if segment.end > self.recorded_end() {
+            // Producers and epochs that no checkpoint knows come from the batches themselves.
             let mut window = Window::new(&file, u64::from(segment.size));
             let mut index = SegmentIndex::new(segment.base);
-            self.walk_heads(partition, entry.id, &mut window, &mut index, segment.size, true)?;
+            self.walk_heads(partition, entry.id, &mut window, &mut index, segment.size)?;
         }
         partition.size_bytes += u64::from(segment.size);
         partition.log_end = segment.end;
@@ -256,8 +256,7 @@ impl Work<'_> {
         let mut window = Window::new(&file, size);
         let mut index = self.saved_index(id, base, trusted);
         let index_saved_bytes = index.covered_bytes();
-        let rebuild_state = self.record.is_none();
-        self.walk_heads(partition, id, &mut window, &mut index, trusted, rebuild_state)?;
+        self.walk_heads(partition, id, &mut window, &mut index, trusted)?;
         let io = |error| Failure::read(id.log_path(), &error);
         let reason = loop {
             let position = u64::from(index.covered_bytes());
@@ -319,7 +318,6 @@ impl Work<'_> {
         window: &mut Window<'_>,
         index: &mut SegmentIndex,
         until: u32,
-        rebuild_state: bool,
     ) -> Result<(), Failure> {
         while index.covered_bytes() < until {
             let position = index.covered_bytes();
@@ -342,7 +340,7 @@ impl Work<'_> {
                 }
                 Err(what) => return Err(synced_damage(partition.id, id, position, what)),
             };
-            if rebuild_state {
+            if header.base_offset >= self.recorded_end() {
                 self.note(partition, &header);
             }
             index.push(&header, partition.config.index_interval_bytes);
@@ -351,6 +349,11 @@ impl Work<'_> {
     }
 
     /// Notes what a batch says of epochs and producers.
+    /// Batches from here on are not part of the state that the checkpoint recorded.
+    fn recorded_end(&self) -> Offset {
+        self.record.map_or(Offset::ZERO, |record| record.offset)
+    }
+
     fn note(&self, partition: &mut Partition, header: &BatchHeader) {
         partition.epochs.note(header.leader_epoch, header.base_offset);
         let settings = &self.recovery.settings;
