@@ -6,7 +6,11 @@
 
 mod api_sweep;
 mod bench;
+mod clients;
 mod codegen;
+mod crash;
+mod end_to_end;
+mod real_input;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -26,8 +30,14 @@ enum Task {
     ApiSweep(api_sweep::Arguments),
     /// Measures hallows beside the raw floor and, on request, Apache Kafka.
     Bench(bench::Arguments),
+    /// Runs stock Kafka clients, one scenario after the other, against a real broker.
+    Clients(clients::Arguments),
     /// Writes the generated part of `crates/protocol` from its definitions.
     Codegen(codegen::Arguments),
+    /// Kills a loaded broker again and again and looks for what it lost.
+    Crash(crash::Arguments),
+    /// Sends a million keyed lines through stock clients while a member and the broker are killed.
+    RealInput(real_input::Arguments),
     /// Runs the tests that CI runs, and prints the minutes of each suite.
     Test(test::Arguments),
 }
@@ -36,7 +46,10 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::ApiSweep(arguments) => api_sweep::run(&arguments),
         Task::Bench(arguments) => bench::run(arguments),
+        Task::Clients(arguments) => clients::run(arguments),
         Task::Codegen(arguments) => codegen::run(arguments),
+        Task::Crash(arguments) => crash::run(arguments),
+        Task::RealInput(arguments) => real_input::run(arguments),
         Task::Test(arguments) => test::run(&arguments),
     }
 }

@@ -247,18 +247,18 @@ impl Drop for Broker {
     }
 }
 
-/// The `hallows` program: `HALLOWS_PROGRAM`, or the one built beside the running test.
+/// The `hallows` program: `BROKER_PROGRAM`, or the one built beside the running test.
 ///
 /// # Errors
 /// When there is neither; the message says how to build it.
 pub fn find_program() -> Result<PathBuf> {
-    if let Some(program) = std::env::var_os("HALLOWS_PROGRAM") {
+    if let Some(program) = std::env::var_os("BROKER_PROGRAM") {
         return Ok(program.into());
     }
     let test = std::env::current_exe()?;
     let beside = test.ancestors().skip(1).take(2).map(|folder| folder.join("hallows"));
     beside.into_iter().find(|program| program.is_file()).context(
         "there is no `hallows` beside this test. Build it with `cargo build -p hallows-server`, \
-         or name one in HALLOWS_PROGRAM",
+         or name one in BROKER_PROGRAM",
     )
 }

@@ -145,6 +145,7 @@ impl Producer {
 
     fn identify(&mut self, connection: &mut Connection) -> Result<()> {
         let request = InitProducerIdRequest {
+            transactional_id: None,
             transaction_timeout_ms: i32::MAX,
             ..InitProducerIdRequest::default()
         };
