@@ -149,7 +149,9 @@ impl Storage {
     /// Begins a checkpoint if one is wanted, and takes the next step of the one under way.
     pub(super) fn drive_checkpoint(&mut self, now: Now) {
         let wanted = self.checkpoint.requested || self.journal.wants_checkpoint();
-        let held = self.shutdown != Shutdown::No || self.checkpoint.due > now.monotonic && !self.checkpoint.succeeded;
+        let ending = matches!(self.shutdown, Shutdown::Checkpointing | Shutdown::Done);
+        let failed_lately = !self.checkpoint.succeeded && self.checkpoint.due > now.monotonic;
+        let held = ending || failed_lately;
         if self.checkpoint.phase == Phase::Idle && wanted && !held {
             self.begin_checkpoint(now);
         }
@@ -383,14 +385,15 @@ impl Storage {
         };
     }
 
-    /// Replaces the record with the state noted at the beginning, without partitions that failed meanwhile.
+    /// Replaces the record with the state noted at the beginning, without partitions that failed or were removed
+    /// meanwhile.
     fn record_checkpoint(&mut self) {
         let mut records = Vec::with_capacity(self.checkpoint.records.len());
         for mark in &self.checkpoint.marks {
             let alive = self
                 .partitions
                 .get(super::slot(mark.key))
-                .is_some_and(|partition| partition.id == mark.id && partition.failure.is_none());
+                .is_some_and(|p| p.id == mark.id && p.failure.is_none() && !p.removed);
             if alive {
                 debug_assert!(mark.written >= mark.end);
                 records.extend_from_slice(&self.checkpoint.records[mark.record.clone()]);
