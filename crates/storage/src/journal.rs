@@ -92,8 +92,6 @@ pub(crate) struct Journal {
     creating: bool,
     /// Whether the disk had no room for another file; cleared when there is room again.
     no_room: bool,
-    /// Whether the next block waits for a file that the bound does not allow yet.
-    blocked: bool,
     next_number: u64,
     /// Sequence of the last block given to the disk.
     sequence: u64,
@@ -137,7 +135,6 @@ impl Journal {
             ready: None,
             creating: false,
             no_room: false,
-            blocked: false,
             next_number: start.next_number,
             sequence: start.sequence,
             purged: start.sequence,
@@ -177,7 +174,13 @@ impl Journal {
     /// Whether a checkpoint should free files now.
     pub(crate) fn wants_checkpoint(&self) -> bool {
         let freeable = self.full.front().is_some_and(|file| file.last_sequence > self.purged);
-        freeable && (self.blocked || self.used_bytes() >= self.bytes_max / 2)
+        freeable && self.used_bytes() >= self.bytes_max / 2
+    }
+
+    /// Whether clients have to wait for a checkpoint. Entries that were admitted still get their place beyond the bound:
+    /// the checkpoint that frees the journal may wait for them.
+    pub(crate) fn is_over_bound(&self) -> bool {
+        self.used_bytes() + to_u64(self.forming_bytes) >= self.bytes_max
     }
 
     /// Files of the chain, ready ones included.
@@ -202,7 +205,8 @@ impl Journal {
         if self.flying.is_empty() && !self.forming.is_empty() {
             self.write_block(operations, statistics);
         }
-        if self.ready.is_none() && self.position > self.current.bytes / 4 {
+        let within_bound = self.used_bytes() + self.current.bytes < self.bytes_max;
+        if self.ready.is_none() && self.position > self.current.bytes / 4 && within_bound {
             let bytes = (self.current.bytes * 2).min(self.file_bytes);
             self.create_file(bytes, operations);
         }
@@ -290,10 +294,7 @@ impl Journal {
     }
 
     fn create_file(&mut self, bytes: u64, operations: &mut Operations) {
-        let total = self.full.iter().map(|file| file.bytes).sum::<u64>() + self.current.bytes;
-        let over_bound = total + bytes > self.bytes_max && !self.full.is_empty();
-        self.blocked = over_bound;
-        if self.creating || self.no_room || over_bound {
+        if self.creating || self.no_room {
             return;
         }
         self.creating = true;
@@ -386,7 +387,6 @@ impl Journal {
     }
 
     fn free_covered(&mut self) {
-        self.blocked = false;
         while self.full.front().is_some_and(|file| file.last_sequence <= self.purged) {
             let file = self.full.pop_front().expect("just seen");
             if self.ready.is_none() && !self.creating && file.bytes == self.file_bytes {

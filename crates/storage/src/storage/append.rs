@@ -88,8 +88,9 @@ impl Storage {
             return Err(AppendError::Full);
         }
         let stopping = self.shutdown != Shutdown::No;
+        let journal_full = partition.config.durability == Durability::Fsync && self.journal.is_over_bound();
         let over = self.tail_bytes + header.size_u64() > self.settings.tail_bytes_max && self.tail_bytes > 0;
-        if stopping || (over && origin == Origin::Client) {
+        if stopping || ((over || journal_full) && origin == Origin::Client) {
             self.refused = true;
             return Err(AppendError::Busy);
         }

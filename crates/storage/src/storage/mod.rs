@@ -508,7 +508,8 @@ impl Storage {
         } else if self.tail_pressure && self.tail_bytes <= bound / 4 {
             self.tail_pressure = false;
         }
-        if self.refused && self.tail_bytes <= bound / 2 && !self.space.full {
+        let journal_full = self.journal.is_over_bound();
+        if self.refused && self.tail_bytes <= bound / 2 && !journal_full && !self.space.full {
             self.refused = false;
             self.events.push_back(StorageEvent::Writable);
         }

@@ -157,7 +157,13 @@ impl Driver {
         let now = self.now();
         self.storage.shut_down(now);
         self.settle();
-        assert!(self.events.contains(&StorageEvent::Stopped { clean: true }));
+        let last = self.events.last();
+        assert_eq!(
+            last,
+            Some(&StorageEvent::Stopped { clean: true }),
+            "{:?}",
+            self.storage.statistics()
+        );
     }
 
     pub fn shut_down(mut self) -> MemoryDisk {
