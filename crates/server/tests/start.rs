@@ -35,17 +35,12 @@ fn the_lines_to_paste_work() {
     let broker = Broker::start(&data);
     let pasted = |verb: &str| {
         let lines = broker.banner.lines().map(str::trim);
-        let line = lines
-            .filter(|line| !line.contains("kcat"))
-            .find(|line| line.contains(&format!(" {verb} ")));
-        let line = line
-            .expect("there is such a line")
-            .split_once(':')
-            .expect("a title")
-            .1
-            .trim()
-            .to_owned();
-        line
+        let mut ours = lines.filter(|line| !line.contains("kcat"));
+        let line = ours.find(|line| line.contains(&format!(" {verb} ")));
+        let (_title, command) = line
+            .and_then(|line| line.split_once(':'))
+            .expect("a title and a line to paste");
+        command.trim().to_owned()
     };
     let shell = |line: &str| {
         let mut command = std::process::Command::new("sh");

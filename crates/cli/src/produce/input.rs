@@ -40,7 +40,7 @@ pub(super) fn read_lines() -> Receiver<io::Result<Vec<u8>>> {
 pub(super) fn length() -> Option<u64> {
     let input = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
     let metadata = input.metadata().ok()?;
-    metadata.is_file().then(|| metadata.len())
+    metadata.is_file().then_some(metadata.len())
 }
 
 /// Turns lines into records.
