@@ -11,6 +11,7 @@ mod codegen;
 mod crash;
 mod end_to_end;
 mod real_input;
+mod sim;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,8 @@ enum Task {
     Crash(crash::Arguments),
     /// Sends a million keyed lines through stock clients while a member and the broker are killed.
     RealInput(real_input::Arguments),
+    /// Kills simulated machines at random moments and looks for what they promised.
+    Sim(sim::Arguments),
     /// Runs the tests that CI runs, and prints the minutes of each suite.
     Test(test::Arguments),
 }
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Task::Codegen(arguments) => codegen::run(arguments),
         Task::Crash(arguments) => crash::run(arguments),
         Task::RealInput(arguments) => real_input::run(arguments),
+        Task::Sim(arguments) => sim::run(arguments),
         Task::Test(arguments) => test::run(&arguments),
     }
 }
