@@ -45,7 +45,7 @@ pub enum GroupError {
     GroupSubscribedToTopic,
     /// UNSTABLE_OFFSET_COMMIT.
     UnstableOffsetCommit,
-    /// INVALID_COMMIT_OFFSET_SIZE.
+    /// INVALID_COMMIT_OFFSET_SIZE. Not answered here any more: Kafka says UNKNOWN_SERVER_ERROR since version 4.
     InvalidCommitOffsetSize,
     /// UNKNOWN_SERVER_ERROR.
     UnknownServerError,
@@ -60,7 +60,7 @@ pub enum Answer {
     Synced(Result<Synced, GroupError>),
     /// To [`crate::Request::Heartbeat`].
     Heartbeat(Result<(), GroupError>),
-    /// To [`crate::Request::Leave`]: per member, or why none could leave.
+    /// To [`crate::Request::Leave`]: per member, or why none could leave. If the last member left, it is in the log.
     Left(Result<Vec<Result<(), GroupError>>, GroupError>),
     /// To [`crate::Request::CommitOffsets`]: per partition.
     Committed(Vec<Result<(), GroupError>>),
@@ -128,6 +128,8 @@ pub struct Committed {
     pub partition: i32,
     /// The commit, if there is one.
     pub committed: Option<CommittedOffset>,
+    /// Whether it may be about to change, and the request wanted to be told: UNSTABLE_OFFSET_COMMIT.
+    pub unstable: bool,
 }
 
 /// A group as DescribeGroups shows it.
@@ -156,7 +158,7 @@ pub struct DescribedMember {
     pub client_host: String,
     /// Its metadata; empty unless the group is stable.
     pub metadata: Bytes,
-    /// What it was given; empty unless the group is stable.
+    /// What it was last given; in a rebalance still that of the last generation.
     pub assignment: Bytes,
 }
 

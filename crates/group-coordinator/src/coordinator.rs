@@ -1,56 +1,37 @@
 //! The coordinator of the groups of one log partition: takes events, keeps groups, gives effects.
 //!
-//! Invariants: every request is answered exactly once; what an answer promises is in the log before it leaves.
+//! Invariants: every request is answered exactly once; what an answer promises is in the log before it leaves;
+//! no timer is due at the moment it is set, so that a tick ends.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use hallows_types::{Monotonic, Now};
 
 use crate::answer::{Answer, GroupError, Joined};
-use crate::event::{Effect, Event, Request, RequestId, Ticket};
-use crate::group::{Group, GroupState};
-use crate::row::{CommittedOffset, Row};
+use crate::appends::Appends;
+use crate::event::{Effect, Event, Join, Request, RequestId};
+use crate::group::Group;
+use crate::member::millis;
+use crate::row::Row;
 use crate::settings::Settings;
 use crate::timers::{Timer, Timers};
 
-/// What is to be done when rows are in the log, or are known never to be.
-#[derive(Clone, Debug)]
-pub(crate) enum Then {
-    /// The leader's assignments of a generation are in the log.
-    Assigned { group: String, generation: i32 },
-    /// A group's row without consequences: it became empty, or a static member came back.
-    Kept,
-    /// A static member came back under a new id; its join is answered.
-    Rejoined { id: RequestId, joined: Joined },
-    /// Offsets were committed.
-    Committed {
-        id: RequestId,
-        group: String,
-        offsets: Vec<((String, i32), CommittedOffset)>,
-        results: Vec<Result<(), GroupError>>,
-    },
-    /// Offsets were deleted.
-    OffsetsDeleted {
-        id: Option<RequestId>,
-        group: String,
-        partitions: Vec<(String, i32)>,
-        results: Vec<Result<(), GroupError>>,
-    },
-    /// A group was deleted.
-    Deleted { id: Option<RequestId>, group: String },
-}
+/// The shortest time any timer waits: with none, a timer that is set again when it is due would keep a tick for ever.
+const WAIT_MIN: Duration = Duration::from_millis(1);
 
 /// The groups of one partition of `__consumer_offsets`.
 #[derive(Clone, Debug)]
 pub struct Coordinator {
     pub(crate) settings: Settings,
     pub(crate) loading: bool,
+    /// Topics that were deleted before the log was read; their offsets go when it is.
+    pub(crate) topics_deleted: BTreeSet<String>,
     pub(crate) groups: BTreeMap<String, Group>,
     pub(crate) timers: Timers,
-    appends: BTreeMap<Ticket, Then>,
-    next_ticket: u64,
+    pub(crate) appends: Appends,
 }
 
 impl Coordinator {
@@ -60,24 +41,25 @@ impl Coordinator {
         Self {
             settings,
             loading: true,
+            topics_deleted: BTreeSet::new(),
             groups: BTreeMap::new(),
             timers: Timers::default(),
-            appends: BTreeMap::new(),
-            next_ticket: 0,
+            appends: Appends::default(),
         }
     }
 
     /// Handles one event: the same state, time and event always give the same effects.
+    ///
+    /// [`Event::Committed`] must come in the order of the appends, as the log keeps them.
     pub fn step(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
         match event {
-            Event::Request { id, request } if self.loading => answer(effects, id, loading(&request)),
             Event::Request { id, request } => self.request(now, id, request, effects),
             Event::Committed(ticket) => self.committed(now, ticket, effects),
-            Event::NotCommitted(ticket, _) => self.not_committed(now, ticket, effects),
+            Event::NotCommitted(ticket, failure) => self.not_committed(now, ticket, failure, effects),
             Event::Tick => self.tick(now, effects),
-            Event::TopicDeleted(topic) => self.topic_deleted(&topic, effects),
+            Event::TopicDeleted(topic) => self.topic_deleted(topic, effects),
             Event::Loaded(row) => self.load(now, row),
-            Event::LoadFinished => self.load_finished(now),
+            Event::LoadFinished => self.load_finished(now, effects),
         }
     }
 
@@ -88,23 +70,25 @@ impl Coordinator {
     }
 
     /// Every row that a log needs to give this state again: for rewriting a log that has grown long.
+    ///
+    /// They are the newest rows that are in the log, also of groups that are about to change; rows that are still
+    /// on their way into the log are not among them.
     #[must_use]
     pub fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for (name, group) in &self.groups {
             for ((topic, partition), value) in &group.offsets {
-                let (topic, value) = (topic.clone(), Some(value.clone()));
                 rows.push(Row::Offset {
                     group: name.clone(),
-                    topic,
+                    topic: topic.clone(),
                     partition: *partition,
-                    value,
+                    value: Some(value.clone()),
                 });
             }
-            if group.protocol_type.is_some() && matches!(group.state, GroupState::Empty | GroupState::Stable) {
+            if let Some(row) = &group.logged {
                 rows.push(Row::Group {
                     group: name.clone(),
-                    value: Some(group.row()),
+                    value: Some(row.clone()),
                 });
             }
         }
@@ -116,10 +100,36 @@ impl Coordinator {
     /// # Panics
     /// When it does not hold.
     pub fn check_invariants(&self) {
-        self.groups.values().for_each(Group::check_invariants);
+        use crate::group::GroupState::{CompletingRebalance, PreparingRebalance};
+        let session = |group: &String, member: &String| Timer::Session {
+            group: group.clone(),
+            member: member.clone(),
+        };
+        for (name, group) in &self.groups {
+            group.check_invariants();
+            if self.loading {
+                continue;
+            }
+            // Nothing waits for a member for ever.
+            for member in group.members.ids().chain(&group.pending) {
+                assert!(
+                    self.timers.is_set(&session(name, member)),
+                    "{member} would be waited for"
+                );
+            }
+            let joins = self.timers.is_set(&Timer::Join(name.clone()));
+            assert_eq!(joins, group.state == PreparingRebalance, "{name} waits for joins");
+            let syncs = self.timers.is_set(&Timer::Sync(name.clone()));
+            let waits = group.state == CompletingRebalance && !group.unsynced.is_empty();
+            assert!(syncs || !waits, "{name} waits for syncs");
+        }
+        self.appends.check_invariants(&self.groups);
     }
 
     fn request(&mut self, now: Now, id: RequestId, request: Request, effects: &mut Vec<Effect>) {
+        if let Some(refused) = self.refused_at_once(&request) {
+            return answer(effects, id, refused);
+        }
         match request {
             Request::Join(join) => self.join(now, id, join, effects),
             Request::Sync(sync) => self.sync(now, id, sync, effects),
@@ -129,7 +139,7 @@ impl Coordinator {
             }
             Request::Leave(leave) => self.leave(now, id, &leave, effects),
             Request::CommitOffsets(commit) => self.commit_offsets(now, id, commit, effects),
-            Request::FetchOffsets(fetch) => answer(effects, id, Answer::Offsets(self.fetch_offsets(&fetch))),
+            Request::FetchOffsets(fetch) => answer(effects, id, Answer::Offsets(Ok(self.fetch_offsets(&fetch)))),
             Request::DeleteOffsets(delete) => self.delete_offsets(id, delete, effects),
             Request::Describe { group } => answer(effects, id, Answer::Described(Ok(self.describe(&group)))),
             Request::List => answer(effects, id, Answer::Listed(Ok(self.list()))),
@@ -137,84 +147,29 @@ impl Coordinator {
         }
     }
 
-    /// Sends rows to the log.
-    pub(crate) fn append(&mut self, rows: Vec<Row>, then: Then, effects: &mut Vec<Effect>) {
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
-        self.appends.insert(ticket, then);
-        effects.push(Effect::Append { ticket, rows });
-    }
-
-    fn committed(&mut self, now: Now, ticket: Ticket, effects: &mut Vec<Effect>) {
-        match self.appends.remove(&ticket) {
-            None | Some(Then::Kept) => {}
-            Some(Then::Assigned { group, generation }) => self.assigned(now, &group, generation, effects),
-            Some(Then::Rejoined { id, joined }) => answer(effects, id, Answer::Joined(joined)),
-            Some(Then::Committed {
-                id,
-                group,
-                offsets,
-                results,
-            }) => {
-                if let Some(group) = self.groups.get_mut(&group) {
-                    group.offsets.extend(offsets);
-                }
-                answer(effects, id, Answer::Committed(results));
+    /// What no group has to be known for. The empty group id is only refused where membership is meant: offsets were
+    /// once committed under it, and can still be read and deleted.
+    fn refused_at_once(&self, request: &Request) -> Option<Answer> {
+        let invalid = GroupError::InvalidGroupId;
+        match request {
+            Request::Join(join) if join.group.is_empty() => Some(refused(invalid, join.member_id.clone())),
+            Request::Join(join) if !self.allows_session(join) => {
+                Some(refused(GroupError::InvalidSessionTimeout, join.member_id.clone()))
             }
-            Some(Then::OffsetsDeleted {
-                id,
-                group,
-                partitions,
-                results,
-            }) => {
-                if let Some(group) = self.groups.get_mut(&group) {
-                    partitions
-                        .iter()
-                        .for_each(|partition| drop(group.offsets.remove(partition)));
-                }
-                if let Some(id) = id {
-                    answer(effects, id, Answer::OffsetsDeleted(Ok(results)));
-                }
-            }
-            Some(Then::Deleted { id, group }) => {
-                self.groups.remove(&group);
-                if let Some(id) = id {
-                    answer(effects, id, Answer::Deleted(Ok(())));
-                }
-            }
+            Request::Sync(sync) if sync.group.is_empty() => Some(Answer::Synced(Err(invalid))),
+            Request::Heartbeat(heartbeat) if heartbeat.group.is_empty() => Some(Answer::Heartbeat(Err(invalid))),
+            Request::Leave(leave) if leave.group.is_empty() => Some(Answer::Left(Err(invalid))),
+            Request::DeleteOffsets(delete) if delete.group.is_empty() => Some(Answer::OffsetsDeleted(Err(invalid))),
+            _ if self.loading => Some(loading(request)),
+            _ => None,
         }
     }
 
-    fn not_committed(&mut self, now: Now, ticket: Ticket, effects: &mut Vec<Effect>) {
-        let refused = GroupError::NotAvailable;
-        match self.appends.remove(&ticket) {
-            None | Some(Then::Kept) => {}
-            Some(Then::Assigned { group, generation }) => self.not_assigned(now, &group, generation, effects),
-            Some(Then::Rejoined { id, joined }) => {
-                let joined = Joined {
-                    error: Some(refused),
-                    ..joined
-                };
-                answer(effects, id, Answer::Joined(joined));
-            }
-            Some(Then::Committed { id, results, .. }) => {
-                let results = results.into_iter().map(|result| result.and(Err(refused))).collect();
-                answer(effects, id, Answer::Committed(results));
-            }
-            Some(Then::OffsetsDeleted { id, .. }) => {
-                if let Some(id) = id {
-                    answer(effects, id, Answer::OffsetsDeleted(Err(refused)));
-                }
-            }
-            Some(Then::Deleted { id, group }) => {
-                if let Some(group) = self.groups.get_mut(&group) {
-                    group.enter(GroupState::Empty, now.wall);
-                }
-                if let Some(id) = id {
-                    answer(effects, id, Answer::Deleted(Err(refused)));
-                }
-            }
-        }
+    fn allows_session(&self, join: &Join) -> bool {
+        let session = millis(join.session_timeout_ms);
+        join.session_timeout_ms >= 0
+            && session >= self.settings.session_timeout_min
+            && session <= self.settings.session_timeout_max
     }
 
     fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
@@ -228,50 +183,32 @@ impl Coordinator {
         }
     }
 
-    fn load(&mut self, now: Now, row: Row) {
-        match row {
-            Row::Offset {
-                group,
-                topic,
-                partition,
-                value,
-            } => {
-                let group = self.groups.entry(group).or_insert_with(|| Group::new(now.wall));
-                match value {
-                    Some(value) => drop(group.offsets.insert((topic, partition), value)),
-                    None => drop(group.offsets.remove(&(topic, partition))),
-                }
-            }
-            Row::Group {
-                group,
-                value: Some(value),
-            } => {
-                self.groups
-                    .entry(group)
-                    .or_insert_with(|| Group::new(now.wall))
-                    .restore(value);
-            }
-            Row::Group { group, value: None } => drop(self.groups.remove(&group)),
-        }
+    /// Sets a deadline, in place of an earlier one of the same subject.
+    pub(crate) fn arm(&mut self, now: Now, timer: Timer, wait: Duration) {
+        self.timers.set(timer, now.monotonic.after(wait.max(WAIT_MIN)));
     }
 
-    fn load_finished(&mut self, now: Now) {
-        self.loading = false;
-        self.groups
-            .retain(|_, group| group.protocol_type.is_some() || !group.offsets.is_empty());
-        for (name, group) in &self.groups {
-            for (id, member) in &group.members {
-                let timer = Timer::Session {
-                    group: name.clone(),
-                    member: id.clone(),
-                };
-                self.timers.set(timer, now.monotonic.after(member.session_timeout()));
-            }
+    /// Sets how long a member, pending or not, may not be heard of.
+    pub(crate) fn arm_session(&mut self, now: Now, group: &str, member: &str, wait: Duration) {
+        let timer = Timer::Session {
+            group: group.into(),
+            member: member.into(),
+        };
+        self.arm(now, timer, wait);
+    }
+
+    pub(crate) fn cancel_session(&mut self, group: &str, member: &str) {
+        self.timers.cancel(&Timer::Session {
+            group: group.into(),
+            member: member.into(),
+        });
+    }
+
+    /// Forgets a group that was made for a request that came to nothing.
+    pub(crate) fn forget_if_vacant(&mut self, name: &str) {
+        if self.groups.get(name).is_some_and(Group::is_vacant) {
+            self.groups.remove(name);
         }
-        self.timers.set(
-            Timer::Expiry,
-            now.monotonic.after(self.settings.offsets_retention_check_interval),
-        );
     }
 }
 
@@ -280,17 +217,23 @@ pub(crate) fn answer(effects: &mut Vec<Effect>, id: RequestId, answer: Answer) {
     effects.push(Effect::Answer { id, answer });
 }
 
+/// The answer to a join that failed.
+pub(crate) fn refused(error: GroupError, member_id: String) -> Answer {
+    Answer::Joined(Joined {
+        error: Some(error),
+        generation: -1,
+        member_id,
+        ..Joined::default()
+    })
+}
+
 fn loading(request: &Request) -> Answer {
     let error = GroupError::LoadInProgress;
     match request {
-        Request::Join(join) => Answer::Joined(Joined {
-            error: Some(error),
-            generation: -1,
-            member_id: join.member_id.clone(),
-            ..Joined::default()
-        }),
+        Request::Join(_) => refused(error, String::new()),
         Request::Sync(_) => Answer::Synced(Err(error)),
-        Request::Heartbeat(_) => Answer::Heartbeat(Err(error)),
+        // A living member must not take itself for lost while its coordinator starts, so Kafka says yes blindly.
+        Request::Heartbeat(_) => Answer::Heartbeat(Ok(())),
         Request::Leave(_) => Answer::Left(Err(error)),
         Request::CommitOffsets(commit) => Answer::Committed(commit.partitions.iter().map(|_| Err(error)).collect()),
         Request::FetchOffsets(_) => Answer::Offsets(Err(error)),

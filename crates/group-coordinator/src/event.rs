@@ -38,7 +38,7 @@ pub enum Event {
         /// What it asks.
         request: Request,
     },
-    /// Rows of an [`Effect::Append`] are in the log.
+    /// Rows of an [`Effect::Append`] are in the log. These come in the order of the appends.
     Committed(Ticket),
     /// Rows of an [`Effect::Append`] will never be in the log.
     NotCommitted(Ticket, Failure),

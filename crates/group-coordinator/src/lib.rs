@@ -6,19 +6,27 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod answer;
+mod appends;
 mod coordinator;
 mod event;
 mod expiry;
 mod group;
 mod join;
+mod leave;
+mod load;
 mod member;
 mod membership;
 mod offsets;
 mod queries;
+mod rebalance;
+mod roster;
 mod row;
 mod settings;
+mod static_member;
 mod subscription;
 mod timers;
 

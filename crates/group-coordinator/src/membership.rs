@@ -1,19 +1,21 @@
-//! Syncing, heartbeats, leaving, and what happens to those that are not heard of.
+//! Syncing and heartbeats.
 //!
-//! Source: Apache Kafka, GroupMetadataManager.classicGroupSync, classicGroupHeartbeat, classicGroupLeave.
+//! Source: Apache Kafka, GroupMetadataManager.classicGroupSync, classicGroupHeartbeat.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 use hallows_types::Now;
 
-use crate::answer::{Answer, GroupError, Joined};
-use crate::coordinator::{Coordinator, Then, answer};
-use crate::event::{Effect, Heartbeat, Leave, LeavingMember, RequestId, Sync};
+use crate::answer::{Answer, GroupError};
+use crate::appends::Then;
+use crate::coordinator::{Coordinator, answer};
+use crate::event::{Effect, Heartbeat, RequestId, Sync};
 use crate::group::{Group, GroupState};
-use crate::join::interrupt_syncs;
-use crate::row::Row;
+use crate::rebalance::interrupt_syncs;
+use crate::row::GroupRow;
 use crate::timers::Timer;
 
 impl Coordinator {
@@ -32,13 +34,11 @@ impl Coordinator {
         if group.state == GroupState::Stable {
             return answer(effects, id, Answer::Synced(Ok(group.synced(&sync.member_id))));
         }
-        if let Some(member) = group.members.get_mut(&sync.member_id)
-            && let Some(before) = member.syncing.replace(id)
-        {
+        if let Some(before) = group.members.begin_sync(&sync.member_id, id) {
             // A retry replaces the sync it repeats.
             answer(effects, before, Answer::Synced(Err(GroupError::RebalanceInProgress)));
         }
-        if group.is_leader(&sync.member_id) {
+        if group.is_leader(&sync.member_id) && !group.assigning {
             self.assign(sync, effects);
         }
     }
@@ -49,65 +49,63 @@ impl Coordinator {
         if sync.generation != group.generation {
             return Err(GroupError::IllegalGeneration);
         }
-        let differs = |said: &Option<String>, known: &Option<String>| said.is_some() && said != known;
+        let differs =
+            |said: &Option<String>, known: &Option<String>| said.is_some() && known.is_some() && said != known;
         if differs(&sync.protocol_type, &group.protocol_type) || differs(&sync.protocol, &group.protocol) {
             return Err(GroupError::InconsistentGroupProtocol);
         }
         match group.state {
             GroupState::Empty | GroupState::Dead => Err(GroupError::UnknownMemberId),
             GroupState::PreparingRebalance => Err(GroupError::RebalanceInProgress),
+            GroupState::CompletingRebalance if !self.appends.has_room() => Err(GroupError::NotAvailable),
             GroupState::CompletingRebalance | GroupState::Stable => Ok(()),
         }
     }
 
-    /// The leader's word goes into the log before anybody hears it.
+    /// The leader's word goes into the log before any member has it.
     fn assign(&mut self, sync: Sync, effects: &mut Vec<Effect>) {
         let Some(group) = self.groups.get_mut(&sync.group) else {
             return;
         };
-        for member in group.members.values_mut() {
-            member.assignment = Bytes::new();
-        }
-        for (member_id, assignment) in sync.assignments {
-            if let Some(member) = group.members.get_mut(&member_id) {
-                member.assignment = assignment;
-            }
-        }
-        let generation = group.generation;
-        let row = Row::Group {
-            group: sync.group.clone(),
-            value: Some(group.row()),
+        group.assigning = true;
+        let assignments: BTreeMap<String, Bytes> = sync.assignments.into_iter().collect();
+        let row = group.row_with(|member_id, _| assignments.get(member_id).cloned().unwrap_or_default());
+        let then = Then::Assigned {
+            generation: group.generation,
+            row: row.clone(),
         };
-        self.append(
-            alloc::vec![row],
-            Then::Assigned {
-                group: sync.group,
-                generation,
-            },
-            effects,
-        );
+        self.append_group(&sync.group, row, then, effects);
     }
 
-    pub(crate) fn assigned(&mut self, now: Now, name: &str, generation: i32, effects: &mut Vec<Effect>) {
+    /// The leader's word is in the log. It counts unless a rebalance has begun since.
+    pub(crate) fn assigned(&mut self, now: Now, name: &str, generation: i32, row: GroupRow, effects: &mut Vec<Effect>) {
         let Some(group) = self.assigning(name, generation) else {
             return;
         };
-        group.enter(GroupState::Stable, now.wall);
-        let mut waiting = Vec::new();
-        for (member_id, member) in &mut group.members {
-            waiting.extend(member.syncing.take().map(|id| (id, member_id.clone())));
+        for member in row.members {
+            group.members.set_assignment(&member.member_id, member.assignment);
         }
-        for (id, member_id) in &waiting {
+        group.assigning = false;
+        group.enter(GroupState::Stable, now.wall);
+        let waiting = group.members.take_syncs();
+        for (member_id, id) in &waiting {
             answer(effects, *id, Answer::Synced(Ok(group.synced(member_id))));
         }
-        for (_, member_id) in waiting {
-            self.heard_of(now, name, &member_id);
+        for member_id in waiting.keys() {
+            self.heard_of(now, name, member_id);
         }
     }
 
-    pub(crate) fn not_assigned(&mut self, now: Now, name: &str, generation: i32, effects: &mut Vec<Effect>) {
+    pub(crate) fn not_assigned(
+        &mut self,
+        now: Now,
+        name: &str,
+        generation: i32,
+        error: GroupError,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Some(group) = self.assigning(name, generation) {
-            interrupt_syncs(group, effects);
+            interrupt_syncs(group, error, effects);
             self.rebalance_or_complete(now, name, effects);
         }
     }
@@ -132,123 +130,18 @@ impl Coordinator {
         }
     }
 
-    pub(crate) fn leave(&mut self, now: Now, id: RequestId, leave: &Leave, effects: &mut Vec<Effect>) {
-        if leave.group.is_empty() {
-            return answer(effects, id, Answer::Left(Err(GroupError::InvalidGroupId)));
-        }
-        if let Err(error) = self.living_group(&leave.group) {
-            return answer(effects, id, Answer::Left(Err(error)));
-        }
-        let results = leave
-            .members
-            .iter()
-            .map(|member| self.leave_one(now, &leave.group, member, effects))
-            .collect();
-        answer(effects, id, Answer::Left(Ok(results)));
-    }
-
-    fn leave_one(
-        &mut self,
-        now: Now,
-        name: &str,
-        leaving: &LeavingMember,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), GroupError> {
-        let group = self.groups.get_mut(name).ok_or(GroupError::UnknownMemberId)?;
-        let member_id = match &leaving.instance_id {
-            Some(instance_id) if leaving.member_id.is_empty() => group
-                .instances
-                .get(instance_id)
-                .cloned()
-                .ok_or(GroupError::UnknownMemberId)?,
-            _ => leaving.member_id.clone(),
-        };
-        if leaving.instance_id.is_none() && group.pending.remove(&member_id) {
-            self.timers.cancel(&Timer::Session {
-                group: name.into(),
-                member: member_id,
-            });
-            self.complete_if_everybody_joined(now, name, effects);
-            return Ok(());
-        }
-        group.check_member(&member_id, leaving.instance_id.as_deref())?;
-        self.remove_member(now, name, &member_id, effects);
-        Ok(())
-    }
-
-    /// Takes a member out, and rebalances what it had.
-    fn remove_member(&mut self, now: Now, name: &str, member_id: &str, effects: &mut Vec<Effect>) {
-        self.timers.cancel(&Timer::Session {
-            group: name.into(),
-            member: member_id.into(),
-        });
-        let Some(group) = self.groups.get_mut(name) else { return };
-        let Some(member) = group.remove(member_id) else { return };
-        if let Some(id) = member.joining {
-            let joined = Joined {
-                error: Some(GroupError::UnknownMemberId),
-                generation: -1,
-                member_id: member_id.into(),
-                ..Joined::default()
-            };
-            answer(effects, id, Answer::Joined(joined));
-        }
-        if let Some(id) = member.syncing {
-            answer(effects, id, Answer::Synced(Err(GroupError::UnknownMemberId)));
-        }
-        if group.members.is_empty() && group.pending.is_empty() {
-            group.generation = if group.generation == i32::MAX {
-                1
-            } else {
-                group.generation + 1
-            };
-            return self.became_empty(now, name, effects);
-        }
-        self.rebalance_or_complete(now, name, effects);
-    }
-
-    /// A member was not heard of for its session timeout.
-    pub(crate) fn session_expired(&mut self, now: Now, name: &str, member_id: &str, effects: &mut Vec<Effect>) {
-        let Some(group) = self.groups.get_mut(name) else { return };
-        if group.pending.remove(member_id) {
-            return self.complete_if_everybody_joined(now, name, effects);
-        }
-        let Some(member) = group.members.get(member_id) else {
-            return;
-        };
-        if !member.is_new && (member.joining.is_some() || member.syncing.is_some()) {
-            // It waits for us, not we for it.
-            return self.heard_of(now, name, member_id);
-        }
-        self.remove_member(now, name, member_id, effects);
-    }
-
-    /// Members that joined have not synced for the rebalance timeout: without them.
-    pub(crate) fn sync_expired(&mut self, now: Now, name: &str, effects: &mut Vec<Effect>) {
-        let Some(group) = self.groups.get_mut(name) else { return };
-        if !matches!(group.state, GroupState::CompletingRebalance | GroupState::Stable) {
-            return;
-        }
-        for member_id in core::mem::take(&mut group.unsynced) {
-            self.remove_member(now, name, &member_id, effects);
-        }
-    }
-
-    /// Gives a member another session timeout.
+    /// Gives a member another session timeout. A new one that waits for its first rebalance keeps the longer time that
+    /// it was given.
     pub(crate) fn heard_of(&mut self, now: Now, name: &str, member_id: &str) {
-        if let Some(member) = self.groups.get(name).and_then(|group| group.members.get(member_id)) {
-            let timer = Timer::Session {
-                group: name.into(),
-                member: member_id.into(),
-            };
-            self.timers.set(timer, now.monotonic.after(member.session_timeout()));
+        let member = self.groups.get(name).and_then(|group| group.members.get(member_id));
+        if let Some(member) = member.filter(|member| !member.is_new) {
+            let timeout = member.session_timeout();
+            self.arm_session(now, name, member_id, timeout);
         }
     }
 
-    fn living_group(&self, name: &str) -> Result<&Group, GroupError> {
-        if name.is_empty() {
-            return Err(GroupError::InvalidGroupId);
-        }
+    /// A group that members can be in.
+    pub(crate) fn living_group(&self, name: &str) -> Result<&Group, GroupError> {
         let group = self.groups.get(name).ok_or(GroupError::UnknownMemberId)?;
         if group.state == GroupState::Dead {
             Err(GroupError::NotAvailable)

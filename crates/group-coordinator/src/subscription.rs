@@ -1,21 +1,22 @@
 //! The topics in a consumer's subscription: the only part of a member's metadata that a coordinator reads.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::group::Group;
+use crate::roster::Roster;
 
-/// The topics that any member of a group of consumers subscribes to.
-pub(crate) fn subscribed_topics(group: &Group) -> Vec<String> {
-    let protocol = group.protocol.as_deref().unwrap_or_default();
-    let mut topics: Vec<String> = group
-        .members
-        .values()
-        .flat_map(|member| topics(&member.metadata(protocol)).unwrap_or_default())
-        .collect();
-    topics.sort_unstable();
-    topics.dedup();
-    topics
+/// The protocol type of consumers: only their metadata is known here.
+pub(crate) const CONSUMER: &str = "consumer";
+
+/// The topics that any member of a group of consumers subscribes to; `None` if any member's metadata is not understood,
+/// since then nobody knows which topics are not subscribed to.
+pub(crate) fn subscribed_topics(members: &Roster, protocol: &str) -> Option<BTreeSet<String>> {
+    let mut subscribed = BTreeSet::new();
+    for (_, member) in members.iter() {
+        subscribed.extend(topics(&member.metadata(protocol))?);
+    }
+    Some(subscribed)
 }
 
 /// `ConsumerProtocolSubscription`: a 16-bit version, then an array of strings; the rest is of no concern here.
@@ -41,7 +42,7 @@ mod tests {
     #[test]
     fn topics_are_read_and_torn_metadata_is_none() {
         let metadata = b"\0\x01\0\0\0\x02\0\x01a\0\x02bc\xff\xff\xff\xff";
-        assert_eq!(topics(metadata).unwrap(), ["a", "bc"]);
+        assert_eq!(topics(metadata).expect("whole"), ["a", "bc"]);
         assert_eq!(topics(&metadata[..9]), None);
         assert_eq!(topics(b""), None);
         assert_eq!(topics(b"\0\0\x7f\xff\xff\xff"), None);

@@ -56,6 +56,10 @@ impl Timers {
         Some(timer)
     }
 
+    pub(crate) fn is_set(&self, timer: &Timer) -> bool {
+        self.by_subject.contains_key(timer)
+    }
+
     /// The first deadline.
     pub(crate) fn next(&self) -> Monotonic {
         self.by_time.first().map_or(Monotonic::NEVER, |(deadline, _)| *deadline)
