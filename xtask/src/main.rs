@@ -13,6 +13,7 @@ mod end_to_end;
 mod real_input;
 mod sim;
 mod test;
+mod tidy;
 
 use clap::{Parser, Subcommand};
 
@@ -43,6 +44,8 @@ enum Task {
     Sim(sim::Arguments),
     /// Runs the tests that CI runs, and prints the minutes of each suite.
     Test(test::Arguments),
+    /// Checks what the compiler cannot: module documentation, layers, links, long functions.
+    Tidy(tidy::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -55,5 +58,6 @@ fn main() -> anyhow::Result<()> {
         Task::RealInput(arguments) => real_input::run(arguments),
         Task::Sim(arguments) => sim::run(arguments),
         Task::Test(arguments) => test::run(&arguments),
+        Task::Tidy(arguments) => tidy::run(&arguments),
     }
 }
