@@ -188,3 +188,49 @@ impl Bar {
         (bar, measured, met)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(cell: Cell, class: Class, metric: Metric, figures: &[(Kind, f64)]) -> CellResult {
+        let mut result = CellResult::new(cell, class);
+        for &(kind, figure) in figures {
+            result.runs.insert(kind, vec![Some(vec![(metric, figure)])]);
+        }
+        result
+    }
+
+    /// The verdict on the first bar of a cell that is about `metric`.
+    fn verdict(cell: Cell, metric: Metric, figures: &[(Kind, f64)]) -> Option<bool> {
+        let verdicts = judge(&[result(cell, Class::Written, metric, figures)]);
+        let found = verdicts
+            .into_iter()
+            .find(|verdict| verdict.subject.ends_with(metric.label()));
+        found.expect("there is such a bar").met
+    }
+
+    #[test]
+    fn bars_are_met_missed_or_left_open() {
+        use Kind::{Floor, Hallows, Kafka};
+        let ack = |hallows, floor| verdict(Cell::OneInFlight, Metric::AckP50, &[(Floor, floor), (Hallows, hallows)]);
+        assert_eq!(ack(60.0, 50.0), Some(true));
+        assert_eq!(ack(61.0, 50.0), Some(false));
+        assert_eq!(verdict(Cell::OneInFlight, Metric::AckP50, &[(Hallows, 1.0)]), None);
+        let rate = |hallows| {
+            let figures = [(Floor, 3.0), (Hallows, hallows), (Kafka, 1.8)];
+            verdict(Cell::Throughput100, Metric::RecordsPerSecond, &figures)
+        };
+        assert_eq!(rate(2.5), Some(true), "0.8 times the floor is below 2 times Kafka");
+        assert_eq!(rate(2.3), Some(false));
+    }
+
+    #[test]
+    fn a_long_acknowledgement_is_excused_by_one_of_the_floor() {
+        use Kind::{Floor, Hallows};
+        let longest = |hallows, floor| verdict(Cell::OpenLoop, Metric::AckMax, &[(Floor, floor), (Hallows, hallows)]);
+        assert_eq!(longest(99.0, 5.0), Some(true));
+        assert_eq!(longest(101.0, 5.0), Some(false));
+        assert_eq!(longest(101.0, 120.0), Some(true));
+    }
+}

@@ -83,3 +83,67 @@ fn frame_size(bytes: &[u8]) -> Result<Option<usize>> {
 }
 
 const _: () = assert!(ANSWER_BYTES == 96 + 4, "the length prefix counts what follows it");
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::load::{connections, one_in_flight, open_loop, throughput};
+    use crate::topic::Target;
+
+    /// A floor in a thread, and where it listens.
+    fn floor(name: &str, class: Class) -> Target {
+        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let leader = free.local_addr().expect("its address");
+        drop(free);
+        let directory = std::env::temp_dir().join(format!("floor-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        thread::spawn(move || serve(leader, &directory, class));
+        while TcpStream::connect(leader).is_err() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        Target {
+            leader,
+            topic: "floor".to_owned(),
+            next_offset: 0,
+        }
+    }
+
+    #[test]
+    fn every_producing_workload_runs_against_the_floor() {
+        let target = floor("written", Class::Written);
+        let length = Duration::from_millis(200);
+        let single = one_in_flight::run(&target, 1024, length).expect("acknowledged");
+        assert!(single.records > 10);
+        let many = connections::run(&target, 5, 100, length).expect("acknowledged");
+        assert!(many.requests > 10 && many.requests_per_second > 0.0);
+        let limit = throughput::Limit {
+            length,
+            bytes: 10 << 20,
+        };
+        let large = throughput::run(&target, 100, limit).expect("acknowledged");
+        assert!(large.bytes >= 5 * 60_000 && large.bytes <= (10 << 20) + (64 << 10));
+    }
+
+    #[test]
+    fn the_open_loop_sends_what_it_planned_or_stops_soon_after_its_time() {
+        let target = floor("open", Class::Fsync);
+        let plan = |records_per_second| open_loop::Plan {
+            records_per_second,
+            value_bytes: 1024,
+            length: Duration::from_millis(500),
+            consume: false,
+        };
+        let slow = open_loop::run(&target, plan(20)).expect("acknowledged");
+        assert_eq!(slow.records, 20);
+        let planned = 1_000_000;
+        let fast = open_loop::run(&target, plan(planned)).expect("acknowledged");
+        assert!(
+            fast.records < 1_000_000 && fast.rate < f64::from(planned),
+            "{} records at {}/s",
+            fast.records,
+            fast.rate
+        );
+    }
+}

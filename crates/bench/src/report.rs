@@ -54,7 +54,12 @@ pub(crate) fn cell(result: &CellResult) -> String {
     } else {
         Vec::new()
     };
-    let mut text = format!("**{}, {}**\n\n|", result.class.name(), result.cell.title());
+    // What a remote broker promises is not ours to say.
+    let class = match kinds[..] {
+        [Kind::Remote] => String::new(),
+        _ => format!("{}, ", result.class.name()),
+    };
+    let mut text = format!("**{class}{}**\n\n|", result.cell.title());
     let heads = kinds.iter().map(|kind| format!(" {} |", kind.name()));
     let ratios = compared.iter().map(|kind| format!(" hallows / {} |", kind.name()));
     text.push_str(" |");
@@ -77,10 +82,14 @@ pub(crate) fn cell(result: &CellResult) -> String {
         text.push('\n');
     }
     let repeats = result.runs.values().map(Vec::len).max().unwrap_or(0);
-    text.push_str(&format!(
-        "\n{repeats} repeats; background before a run at most {:.0} % of one core.\n",
-        result.background_percent_max
-    ));
+    let background = match kinds[..] {
+        [Kind::Remote] => String::new(),
+        _ => format!(
+            "; background before a run at most {:.0} % of one core",
+            result.background_percent_max
+        ),
+    };
+    text.push_str(&format!("\nRuns: {repeats}{background}.\n"));
     result
         .failures
         .iter()
@@ -90,12 +99,12 @@ pub(crate) fn cell(result: &CellResult) -> String {
 }
 
 fn spread_text(spread: Spread) -> String {
-    format!(
-        "{} ({} to {})",
-        figure(spread.median),
-        figure(spread.least),
-        figure(spread.most)
-    )
+    if spread.least < spread.most {
+        let (least, most) = (figure(spread.least), figure(spread.most));
+        format!("{} ({least} to {most})", figure(spread.median))
+    } else {
+        figure(spread.median)
+    }
 }
 
 /// A figure with as many digits as it deserves.

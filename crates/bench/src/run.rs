@@ -167,8 +167,7 @@ fn run_cell(plan: &Plan, programs: &Programs, kafka: Option<&Subject>, result: &
                 subject.kind.name()
             );
             result.background_percent_max = result.background_percent_max.max(machine::background_percent());
-            subject.resume()?;
-            let figures = measure(cell, subject, settings);
+            let figures = subject.resume().and_then(|()| measure(cell, subject, settings));
             let paused = subject.pause();
             note(
                 result,

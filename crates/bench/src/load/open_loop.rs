@@ -104,12 +104,13 @@ pub(crate) fn run(target: &Target, plan: Plan) -> Result<Outcome> {
         let arrivals = consumer
             .map(|consumer| consumer.join().ok().context("the consuming thread failed")?)
             .transpose()?;
+        let records = total.load(Ordering::SeqCst);
         Ok(Outcome {
             acks,
             arrivals,
             lateness,
-            records: schedule.count,
-            rate: number(schedule.count) / seconds,
+            records,
+            rate: number(records) / seconds,
         })
     })
 }
