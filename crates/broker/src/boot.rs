@@ -159,6 +159,7 @@ impl Start {
             limits,
             identity: self.identity.clone(),
             image: Arc::new(self.image.clone()),
+            topic_configs: std::collections::BTreeMap::new(),
             storage,
             partitions: crate::partitions::Partitions::default(),
             connections: std::collections::BTreeMap::new(),
@@ -176,6 +177,7 @@ impl Start {
             life: if self.was_clean { Life::Serving } else { Life::Starting },
             scratch: Scratch::new(limits.decompressed_batch_bytes_max),
         };
+        shard.resolve_topic_configs();
         for &partition in ids {
             self.adopt(&mut shard, partition);
         }

@@ -21,8 +21,6 @@ pub(crate) struct RequestContext {
     pub(crate) correlation_id: i32,
     /// The listener.
     pub(crate) listener: ListenerId,
-    /// Bytes of the request.
-    pub(crate) size_bytes: usize,
     /// What the client calls itself; only read by those who need it.
     pub(crate) client_id: Option<Arc<str>>,
     /// The client's address, as groups show it.

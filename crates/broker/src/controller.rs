@@ -161,6 +161,7 @@ impl Shard {
         let version = image.version;
         let before = std::mem::replace(&mut self.image, image);
         for id in changed {
+            self.resolve_topic_config(*id);
             self.install_topic(before.topic_by_id(*id).map(Arc::as_ref), *id);
         }
         self.dynamic_config_changed(&before);
@@ -217,6 +218,7 @@ impl Shard {
         }
         let dynamic = crate::settings::dynamic_overrides(&self.image);
         self.config = Arc::new(self.config.with_dynamic(&dynamic));
+        self.resolve_topic_configs();
         for topic in self.image.topics.values() {
             let config = crate::settings::log_config(&self.config, topic);
             for (id, _) in topic.partition_ids().filter(|(_, shard)| *shard == self.id) {

@@ -37,14 +37,19 @@ pub(crate) fn append_code(failure: &AppendFailure) -> ErrorCode {
     }
 }
 
+/// The newest record batch version there is.
+const MAGIC_MAX: i8 = 2;
+
 /// The code of a batch that is refused as a whole.
 pub(crate) fn batch_code(error: &BatchError) -> ErrorCode {
     match error {
         BatchError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
-        BatchError::UnsupportedMagic { .. } | BatchError::MoreThanOneBatch { .. } | BatchError::NoBatch => {
-            ErrorCode::INVALID_RECORD
-        }
-        _ => ErrorCode::CORRUPT_MESSAGE,
+        // Clients send these again: the bytes may have been damaged on their way.
+        BatchError::ChecksumMismatch { .. } => ErrorCode::CORRUPT_MESSAGE,
+        BatchError::UnsupportedMagic { magic } if *magic > MAGIC_MAX => ErrorCode::CORRUPT_MESSAGE,
+        // Kafka has no better code for a codec that does not exist; it is not tried again.
+        BatchError::UnknownCodec { .. } => ErrorCode::UNKNOWN_SERVER_ERROR,
+        _ => ErrorCode::INVALID_RECORD,
     }
 }
 
@@ -55,7 +60,8 @@ pub(crate) fn record_code(error: &RecordError) -> ErrorCode {
             ErrorCode::INVALID_TIMESTAMP
         }
         RecordErrorKind::TimestampTypeInvalid => ErrorCode::INVALID_TIMESTAMP,
-        RecordErrorKind::Compression(_) => ErrorCode::CORRUPT_MESSAGE,
+        // As Kafka answers it; CORRUPT_MESSAGE would have clients send the same bytes again and again.
+        RecordErrorKind::Compression(_) => ErrorCode::UNKNOWN_SERVER_ERROR,
         _ => ErrorCode::INVALID_RECORD,
     }
 }

@@ -52,7 +52,6 @@ impl Shard {
             version: header.api_version,
             correlation_id: header.correlation_id,
             listener,
-            size_bytes: frame.len(),
             client_id: handlers::needs_client_id(api)
                 .then(|| header.client_id.map(Arc::from))
                 .flatten(),

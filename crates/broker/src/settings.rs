@@ -1,11 +1,15 @@
 //! What storage is told of a topic's settings.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hallows_config::{BrokerConfig, Durability, DynamicBrokerOverrides, Target, TopicConfig, TopicOverrides};
 use hallows_storage::{LogConfig, StorageSettings};
 
+use hallows_types::TopicId;
+
 use crate::metadata::{DynamicResource, Image, Topic};
+use crate::shard::Shard;
 
 /// A topic's overrides as the table of settings knows them.
 pub(crate) fn overrides(topic: &Topic) -> TopicOverrides {
@@ -17,8 +21,32 @@ pub(crate) fn overrides(topic: &Topic) -> TopicOverrides {
 }
 
 /// What holds for one topic.
-pub(crate) fn topic_config(config: &BrokerConfig, topic: &Topic) -> TopicConfig {
+fn topic_config(config: &BrokerConfig, topic: &Topic) -> TopicConfig {
     TopicConfig::resolve(config, &overrides(topic))
+}
+
+impl Shard {
+    /// What holds for one topic of the image.
+    pub(crate) fn topic_config(&self, topic: &Topic) -> TopicConfig {
+        self.topic_configs
+            .get(&topic.id)
+            .copied()
+            .unwrap_or_else(|| topic_config(&self.config, topic))
+    }
+
+    /// Resolves the settings of one topic anew, or forgets them with the topic.
+    pub(crate) fn resolve_topic_config(&mut self, id: TopicId) {
+        match self.image.topic_by_id(id) {
+            Some(topic) => drop(self.topic_configs.insert(id, topic_config(&self.config, topic))),
+            None => drop(self.topic_configs.remove(&id)),
+        }
+    }
+
+    /// Resolves the settings of every topic anew: the broker's own have changed.
+    pub(crate) fn resolve_topic_configs(&mut self) {
+        let resolved = |topic: &Arc<Topic>| (topic.id, topic_config(&self.config, topic));
+        self.topic_configs = self.image.topics.values().map(resolved).collect();
+    }
 }
 
 /// The settings of a topic's logs. Internal topics are always synced, and never lose records to retention.

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use hallows_config::BrokerConfig;
+use hallows_config::{BrokerConfig, TopicConfig};
 use hallows_runtime::{ConnectionId, Effects, Event, Inbox, Random, Turn};
 use hallows_storage::{Storage, StorageEvent};
-use hallows_types::{Monotonic, Now, ShardId};
+use hallows_types::{Monotonic, Now, ShardId, TopicId};
 
 use crate::connection::Connection;
 use crate::controller::Controller;
@@ -45,6 +45,8 @@ pub struct Shard {
     pub(crate) limits: Limits,
     pub(crate) identity: NodeIdentity,
     pub(crate) image: Arc<Image>,
+    /// What holds for each topic of the image, resolved once per change instead of once per request.
+    pub(crate) topic_configs: BTreeMap<TopicId, TopicConfig>,
     pub(crate) storage: Storage,
     pub(crate) partitions: Partitions,
     pub(crate) connections: BTreeMap<ConnectionId, Connection>,

@@ -93,11 +93,12 @@ impl Shard {
     fn session_update(&mut self, key: RowKey, fetch: &FetchOp) {
         let mut unwatched = Vec::new();
         if let Some(session) = self.sessions.rows.get_mut(key) {
-            for (topic, partition) in &fetch.forgotten {
-                unwatched.extend(session.forget(topic, *partition));
-            }
             for partition in &fetch.partitions {
                 session.upsert(partition.clone());
+            }
+            // Last, as in Kafka: what a request both names and forgets is forgotten.
+            for (topic, partition) in &fetch.forgotten {
+                unwatched.extend(session.forget(topic, *partition));
             }
         }
         for (index, id) in unwatched {
@@ -261,7 +262,13 @@ impl Shard {
     }
 
     fn poll_end_session(&mut self, poll: &Poll) -> i32 {
-        if poll.ends_session {
+        // A session that has nothing left to fetch ends too, as in Kafka; one that begins with nothing does not.
+        let entries = self
+            .sessions
+            .rows
+            .get_mut(poll.session)
+            .map_or(0, |session| session.len());
+        if poll.ends_session || (poll.incremental && entries == 0) {
             self.session_close(poll.session);
             return 0;
         }
@@ -290,7 +297,12 @@ impl Shard {
             let mut answer = answer.clone();
             if let Ok(data) = &mut answer {
                 // Reads on several shards each had the whole room; what does not fit comes with the next fetch.
-                if total_bytes > 0 && total_bytes + u64::from(data.size_bytes) > u64::from(poll.max_bytes) {
+                let entry_max = session.entries[index as usize]
+                    .as_ref()
+                    .map_or(0, |entry| entry.request.max_bytes);
+                let size_bytes = u64::from(data.size_bytes);
+                let too_much = data.size_bytes > entry_max || total_bytes + size_bytes > u64::from(poll.max_bytes);
+                if total_bytes > 0 && too_much {
                     data.slices.clear();
                     data.size_bytes = 0;
                     session.mark_dirty(index);

@@ -25,14 +25,18 @@ impl Shard {
         if let Err(failure) = self.check_epoch(key, read.current_epoch) {
             return Some(Err(failure));
         }
-        let diverging = self.diverging(key, read);
+        let diverging = match self.diverging(key, read) {
+            Ok(diverging) => diverging,
+            Err(failure) => return Some(Err(failure)),
+        };
         let partition = self.storage.partition(key);
         if let Some(failure) = partition.failure() {
             return Some(Err(PartitionFailure::Failed(failure.clone())));
         }
         let (high_watermark, last_stable_offset) = (partition.high_watermark(), partition.last_stable_offset());
         let (log_start, log_end) = (partition.log_start(), partition.log_end());
-        if read.from < log_start || read.from > log_end {
+        // Whoever must go back learns where to, even from above the end.
+        if diverging.is_none() && (read.from < log_start || read.from > log_end) {
             return Some(Err(PartitionFailure::OffsetOutOfRange));
         }
         let mut data = ReadData {
@@ -67,13 +71,18 @@ impl Shard {
     }
 
     /// KIP-595: the client says in which epoch it last read; if ours ended earlier, it must go back.
-    fn diverging(&self, key: PartitionKey, read: &ReadOp) -> Option<(LeaderEpoch, Offset)> {
+    ///
+    /// An epoch that never was here is out of range, as in Kafka: nothing tells where to go back to.
+    fn diverging(&self, key: PartitionKey, read: &ReadOp) -> Result<Option<(LeaderEpoch, Offset)>, PartitionFailure> {
         if read.last_fetched_epoch == LeaderEpoch::UNKNOWN {
-            return None;
+            return Ok(None);
         }
         let (epoch, end) = self.storage.end_offset_for_epoch(key, read.last_fetched_epoch);
-        let diverges = epoch != LeaderEpoch::UNKNOWN && (epoch < read.last_fetched_epoch || end < read.from);
-        diverges.then_some((epoch, end))
+        if epoch == LeaderEpoch::UNKNOWN {
+            return Err(PartitionFailure::OffsetOutOfRange);
+        }
+        let diverges = epoch < read.last_fetched_epoch || end < read.from;
+        Ok(diverges.then_some((epoch, end)))
     }
 
     /// Tells a session, wherever it lives, that one of its partitions has something new.

@@ -11,6 +11,15 @@ use crate::shard::Shard;
 /// The longest topic name, as in Kafka.
 const TOPIC_NAME_BYTES_MAX: usize = 249;
 
+/// Every operation on a topic that Kafka knows, as bits: allowed while there is no access control.
+pub(crate) const TOPIC_OPERATIONS: i32 = 3576;
+/// Every operation on a cluster.
+pub(crate) const CLUSTER_OPERATIONS: i32 = 8096;
+/// Every operation on a group.
+pub(crate) const GROUP_OPERATIONS: i32 = 3400;
+/// The answer where nobody asked for authorised operations.
+pub(crate) const OPERATIONS_UNKNOWN: i32 = i32::MIN;
+
 /// How one item of a request ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ItemResult {
@@ -31,8 +40,24 @@ impl ItemResult {
         }
     }
 
+    /// A refusal by code alone, in the words that Kafka has for it.
+    pub(crate) fn refusal(code: ErrorCode) -> Self {
+        Self::error(code, default_message(code))
+    }
+
     pub(crate) fn is_ok(&self) -> bool {
         self.code == ErrorCode::NONE
+    }
+}
+
+/// What Kafka says where a code is all there is to say.
+fn default_message(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => "This server does not host this topic-partition.",
+        ErrorCode::UNKNOWN_TOPIC_ID => "This server does not host this topic ID.",
+        ErrorCode::TOPIC_DELETION_DISABLED => "Topic deletion is disabled.",
+        ErrorCode::INVALID_REQUEST => "The request names it more than once, or by name and by id.",
+        code => code.name(),
     }
 }
 

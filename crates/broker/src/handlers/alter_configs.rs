@@ -1,6 +1,6 @@
 //! AlterConfigs, versions 0 to 2 (KIP-133): replaces all settings of a resource.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use hallows_protocol::ErrorCode;
 use hallows_protocol::messages::alter_configs_request::{AlterConfigsRequest, AlterConfigsResource};
@@ -16,13 +16,18 @@ use crate::shard::Shard;
 
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(AlterConfigsRequest<'_>, context, body);
-    let mut seen = BTreeSet::new();
+    let mut times = BTreeMap::new();
+    for resource in &request.resources {
+        *times
+            .entry((resource.resource_type, resource.resource_name))
+            .or_insert(0) += 1;
+    }
     let mut named = Vec::new();
     let mut changes = Vec::new();
     for resource in &request.resources {
-        let first = seen.insert((resource.resource_type, resource.resource_name));
+        let alone = times[&(resource.resource_type, resource.resource_name)] == 1;
         named.push((resource.resource_type, resource.resource_name.to_owned()));
-        changes.push(if first {
+        changes.push(if alone {
             change(shard, &context, resource)
         } else {
             Err(ItemResult::error(
@@ -66,7 +71,7 @@ fn change(
     for entry in &resource.configs {
         let Some(value) = entry.value else {
             let message = format!("Null value not supported for : {}", entry.name);
-            return Err(ItemResult::error(ErrorCode::INVALID_CONFIG, message));
+            return Err(ItemResult::error(ErrorCode::INVALID_REQUEST, message));
         };
         named.validate(entry.name, value)?;
         config.insert(entry.name.to_owned(), value.trim().to_owned());

@@ -2,6 +2,7 @@
 //!
 //! Every topic of the request is answered. Deliberately missing: assignments to other nodes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hallows_config::BrokerConfig;
@@ -28,9 +29,12 @@ struct Growth {
 
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(CreatePartitionsRequest<'_>, context, body);
+    let mut seen = BTreeSet::new();
+    // A name that stands twice is refused once.
     let growths: Vec<Growth> = request
         .topics
         .iter()
+        .filter(|topic| seen.insert(topic.name))
         .map(|topic| growth(shard, &context, &request, topic))
         .collect();
     let names: Vec<String> = growths.iter().map(|growth| growth.name.clone()).collect();
@@ -109,8 +113,8 @@ fn check(image: &Image, config: &BrokerConfig, growth: Growth, total: &mut u64) 
         return Err(refused);
     }
     let Some(topic) = image.topic(&growth.name) else {
-        let message = "This server does not host this topic-partition.";
-        return Err(ItemResult::error(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, message));
+        let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+        return Err(ItemResult { code, message: None });
     };
     let present = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
     let invalid = |message: String| Err(ItemResult::error(ErrorCode::INVALID_PARTITIONS, message));

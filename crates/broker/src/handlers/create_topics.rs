@@ -37,9 +37,12 @@ pub(crate) struct NewTopic {
 
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(CreateTopicsRequest<'_>, context, body);
+    let mut seen = BTreeSet::new();
+    // A name that stands twice is refused once.
     let wanted: Vec<NewTopic> = request
         .topics
         .iter()
+        .filter(|topic| seen.insert(topic.name))
         .map(|topic| new_topic(shard, &context, &request, topic))
         .collect();
     let count = wanted.len();
@@ -251,6 +254,7 @@ fn created(shard: &Shard, topic: &NewTopic) -> CreatableTopicResult {
             i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX)
         }),
         replication_factor: 1,
+        error_message: None,
         configs: Some(configs),
         ..CreatableTopicResult::default()
     }

@@ -67,7 +67,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
 }
 
 fn check(shard: &Shard, context: &RequestContext, name: Option<&str>, id: TopicId, times: u32) -> Option<ErrorCode> {
-    if times > 1 || (name.is_some() && id != TopicId::ZERO) {
+    if times > 1 || name.is_some() != (id == TopicId::ZERO) {
         return Some(ErrorCode::INVALID_REQUEST);
     }
     if !shard.config.delete_topics {
@@ -84,7 +84,7 @@ fn propose(targets: Vec<Target>) -> Propose {
             .into_iter()
             .map(|target| {
                 if let Some(code) = target.refused {
-                    return ItemResult { code, message: None };
+                    return ItemResult::refusal(code);
                 }
                 let found = match &target.name {
                     Some(name) => image.topic(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
@@ -95,7 +95,7 @@ fn propose(targets: Vec<Target>) -> Propose {
                         commands.push(Command::DeleteTopic { id: topic.id });
                         ItemResult::OK
                     }
-                    Err(code) => ItemResult { code, message: None },
+                    Err(code) => ItemResult::refusal(code),
                 }
             })
             .collect();
@@ -105,6 +105,8 @@ fn propose(targets: Vec<Target>) -> Propose {
 
 fn deleted(before: &Image, target: Target, result: ItemResult) -> DeletableTopicResult {
     let topic = match &target.name {
+        // A refused target is told by what the request called it, and no more.
+        _ if target.refused == Some(ErrorCode::INVALID_REQUEST) => None,
         Some(name) => before.topic(name),
         None => before.topic_by_id(target.id),
     };

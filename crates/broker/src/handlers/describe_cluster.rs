@@ -4,6 +4,7 @@ use hallows_protocol::ErrorCode;
 use hallows_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use hallows_protocol::messages::describe_cluster_response::{DescribeClusterBroker, DescribeClusterResponse};
 
+use super::admin::{CLUSTER_OPERATIONS, OPERATIONS_UNKNOWN};
 use super::decode_or_close;
 use crate::context::{Outcome, RequestContext};
 use crate::response::answer;
@@ -11,9 +12,8 @@ use crate::shard::Shard;
 
 /// The only kind of endpoint that a broker has; controllers are asked elsewhere.
 const BROKERS: i8 = 1;
-/// Every operation on a cluster that Kafka knows, as bits: allowed while there is no access control.
-const ALL_OPERATIONS: i32 = 264;
-const OPERATIONS_UNKNOWN: i32 = i32::MIN;
+/// The other kind.
+const CONTROLLERS: i8 = 2;
 
 pub(crate) fn handle(shard: &Shard, context: &RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(DescribeClusterRequest, context, body);
@@ -25,7 +25,11 @@ pub(crate) fn handle(shard: &Shard, context: &RequestContext, body: &[u8]) -> Ou
     };
     if context.version >= 1 && request.endpoint_type != BROKERS {
         let response = DescribeClusterResponse {
-            error_code: ErrorCode::MISMATCHED_ENDPOINT_TYPE,
+            error_code: if request.endpoint_type == CONTROLLERS {
+                ErrorCode::MISMATCHED_ENDPOINT_TYPE
+            } else {
+                ErrorCode::UNSUPPORTED_ENDPOINT_TYPE
+            },
             error_message: Some("The request was sent to an endpoint of type BROKER.".to_owned()),
             ..base
         };
@@ -40,7 +44,7 @@ pub(crate) fn handle(shard: &Shard, context: &RequestContext, body: &[u8]) -> Ou
         is_fenced: false,
     };
     let operations = if request.include_cluster_authorized_operations {
-        ALL_OPERATIONS
+        CLUSTER_OPERATIONS
     } else {
         OPERATIONS_UNKNOWN
     };

@@ -48,7 +48,7 @@ fn describe(
         resource
             .configuration_keys
             .as_ref()
-            .is_none_or(|keys| keys.contains(&name))
+            .is_none_or(|keys| keys.is_empty() || keys.contains(&name))
     };
     let configs = settings
         .into_iter()
@@ -57,7 +57,8 @@ fn describe(
         .collect();
     DescribeConfigsResult {
         error_code: result.code,
-        error_message: result.message,
+        // Kafka says nothing with an empty text here, and only here.
+        error_message: Some(result.message.unwrap_or_default()),
         resource_type: resource.resource_type,
         resource_name: resource.resource_name.to_owned(),
         configs,

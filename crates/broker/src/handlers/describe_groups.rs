@@ -8,6 +8,7 @@ use hallows_protocol::messages::describe_groups_response::{
 };
 use hallows_types::Monotonic;
 
+use super::admin::{GROUP_OPERATIONS, OPERATIONS_UNKNOWN};
 use super::decode_or_close;
 use super::groups::{group_code, told};
 use crate::context::{Operation, Outcome, RequestContext};
@@ -16,9 +17,6 @@ use crate::response::answer;
 use crate::shard::Shard;
 
 const NOT_FOUND_FROM: i16 = 6;
-const OPERATIONS_UNKNOWN: i32 = i32::MIN;
-/// Every operation on a group that Kafka knows, as bits: allowed while there is no access control.
-const ALL_OPERATIONS: i32 = 328;
 
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(DescribeGroupsRequest<'_>, context, body);
@@ -114,7 +112,7 @@ fn unknown(context: &RequestContext, group_id: String, with_operations: bool) ->
 }
 
 const fn operations(wanted: bool) -> i32 {
-    if wanted { ALL_OPERATIONS } else { OPERATIONS_UNKNOWN }
+    if wanted { GROUP_OPERATIONS } else { OPERATIONS_UNKNOWN }
 }
 
 fn failed(group_id: String, error_code: ErrorCode) -> DescribedGroup {

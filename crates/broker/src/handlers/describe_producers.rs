@@ -7,6 +7,7 @@ use hallows_protocol::messages::describe_producers_response::{
 };
 use hallows_types::Monotonic;
 
+use super::admin::{ItemResult, check_topic_name};
 use super::by_partition::Plan;
 use super::decode_or_close;
 use crate::context::{Operation, Outcome, RequestContext, Resource};
@@ -22,6 +23,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         for &index in &topic.partition_indexes {
             let id = context
                 .authorize(Operation::Read, Resource::Topic(topic.name))
+                .and_then(|()| check_topic_name(topic.name).map_err(|invalid| invalid.code))
                 .and_then(|()| shard.partition_id(topic.name, index));
             match id {
                 Ok(id) => plan.ask(topic.name, id, PartitionOp::Producers),
@@ -70,6 +72,7 @@ fn refused(partition_index: i32, error_code: ErrorCode) -> PartitionResponse {
     PartitionResponse {
         partition_index,
         error_code,
+        error_message: Some(ItemResult::refusal(error_code).message.unwrap_or_default()),
         ..PartitionResponse::default()
     }
 }

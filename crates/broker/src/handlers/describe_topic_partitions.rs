@@ -7,15 +7,12 @@ use hallows_protocol::messages::describe_topic_partitions_response::{
     DescribeTopicPartitionsResponseTopic,
 };
 
-use super::admin::check_topic_name;
+use super::admin::{OPERATIONS_UNKNOWN, TOPIC_OPERATIONS, check_topic_name};
 use super::decode_or_close;
 use crate::context::{Operation, Outcome, RequestContext, Resource};
 use crate::metadata::Topic;
 use crate::response::answer;
 use crate::shard::Shard;
-
-/// Every operation on a topic that Kafka knows, as bits: allowed while there is no access control.
-const ALL_OPERATIONS: i32 = 3576;
 
 pub(crate) fn handle(shard: &Shard, context: &RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(DescribeTopicPartitionsRequest<'_>, context, body);
@@ -31,14 +28,16 @@ pub(crate) fn handle(shard: &Shard, context: &RequestContext, body: &[u8]) -> Ou
         .cursor
         .as_ref()
         .map_or(("", 0), |cursor| (cursor.topic_name, cursor.partition_index));
-    if cursor.1 < 0 {
-        return Outcome::Close("a cursor names a negative partition".to_owned());
+    let unknown_cursor = request.cursor.is_some() && !all && !names.contains(&cursor.0);
+    if cursor.1 < 0 || unknown_cursor {
+        return refused(context, &names);
     }
     let limit = request
         .response_partition_limit
         .min(i32::try_from(shard.config.describe_partitions_max).unwrap_or(i32::MAX));
     let mut page = Page {
-        left: usize::try_from(limit).unwrap_or(0),
+        // A page of nothing would never end.
+        left: usize::try_from(limit).unwrap_or(0).max(1),
         topics: Vec::new(),
         next: None,
     };
@@ -62,6 +61,19 @@ pub(crate) fn handle(shard: &Shard, context: &RequestContext, body: &[u8]) -> Ou
         throttle_time_ms: 0,
         topics: page.topics,
         next_cursor: page.next,
+    };
+    answer(context, &response)
+}
+
+/// The answer to a cursor that stands nowhere.
+fn refused(context: &RequestContext, names: &[&str]) -> Outcome {
+    let topic = |name: &&str| DescribeTopicPartitionsResponseTopic {
+        topic_authorized_operations: OPERATIONS_UNKNOWN,
+        ..missing(name, ErrorCode::INVALID_REQUEST)
+    };
+    let response = DescribeTopicPartitionsResponse {
+        topics: names.iter().map(topic).collect(),
+        ..DescribeTopicPartitionsResponse::default()
     };
     answer(context, &response)
 }
@@ -100,7 +112,7 @@ impl Page {
             topic_id: topic.id,
             is_internal: topic.is_internal(),
             partitions,
-            topic_authorized_operations: ALL_OPERATIONS,
+            topic_authorized_operations: TOPIC_OPERATIONS,
         });
     }
 }
@@ -123,7 +135,7 @@ fn missing(name: &str, error_code: ErrorCode) -> DescribeTopicPartitionsResponse
     DescribeTopicPartitionsResponseTopic {
         error_code,
         name: Some(name.to_owned()),
-        topic_authorized_operations: i32::MIN,
+        topic_authorized_operations: TOPIC_OPERATIONS,
         ..DescribeTopicPartitionsResponseTopic::default()
     }
 }

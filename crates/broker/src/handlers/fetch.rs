@@ -49,9 +49,9 @@ fn fetch_op(shard: &Shard, version: i16, request: &FetchRequestView<'_>) -> Fetc
         partitions.extend(topic.partitions().map(|partition| FetchPartition {
             topic: named.clone(),
             partition: partition.partition,
-            current_epoch: LeaderEpoch(partition.current_leader_epoch),
+            current_epoch: known_epoch(partition.current_leader_epoch),
             fetch_offset: Offset(partition.fetch_offset),
-            last_fetched_epoch: LeaderEpoch(partition.last_fetched_epoch),
+            last_fetched_epoch: known_epoch(partition.last_fetched_epoch),
             max_bytes: bytes(partition.partition_max_bytes),
         }));
     }
@@ -75,6 +75,15 @@ fn fetch_op(shard: &Shard, version: i16, request: &FetchRequestView<'_>) -> Fetc
         read_committed: request.isolation_level == 1,
         partitions,
         forgotten,
+    }
+}
+
+/// Any negative epoch says that the client knows none.
+const fn known_epoch(epoch: i32) -> LeaderEpoch {
+    if epoch < 0 {
+        LeaderEpoch::UNKNOWN
+    } else {
+        LeaderEpoch(epoch)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! APPEND and SUBTRACT work on lists only. Deliberately missing: log levels and client metrics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hallows_config::{BrokerConfig, ConfigError, TopicOverrides};
@@ -14,7 +14,7 @@ use hallows_protocol::messages::incremental_alter_configs_response::{
     AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
 };
 
-use super::admin::ItemResult;
+use super::admin::{ItemResult, check_topic_name};
 use super::configs::ConfigResource;
 use super::decode_or_close;
 use crate::context::{Operation, Outcome, RequestContext, Resource};
@@ -49,13 +49,18 @@ pub(crate) enum Change {
 
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(IncrementalAlterConfigsRequest<'_>, context, body);
-    let mut seen = BTreeSet::new();
+    let mut times = BTreeMap::new();
+    for resource in &request.resources {
+        *times
+            .entry((resource.resource_type, resource.resource_name))
+            .or_insert(0) += 1;
+    }
     let mut named = Vec::new();
     let mut changes = Vec::new();
     for resource in &request.resources {
-        let first = seen.insert((resource.resource_type, resource.resource_name));
+        let alone = times[&(resource.resource_type, resource.resource_name)] == 1;
         named.push((resource.resource_type, resource.resource_name.to_owned()));
-        changes.push(if first {
+        changes.push(if alone {
             change(shard, &context, resource)
         } else {
             Err(ItemResult::error(
@@ -107,6 +112,9 @@ fn change(
 ) -> Result<(ConfigResource, Change), ItemResult> {
     let named = ConfigResource::new(resource.resource_type, resource.resource_name, shard.identity.node_id)?;
     authorize(context, &named)?;
+    if let ConfigResource::Topic(name) = &named {
+        check_topic_name(name)?;
+    }
     let mut steps: Vec<Step> = Vec::new();
     for entry in &resource.configs {
         if steps.iter().any(|step| step.name() == entry.name) {

@@ -1,6 +1,6 @@
 //! LeaveGroup, versions 0 to 5; several members, also static ones, from 3 on (KIP-345).
 
-use hallows_group_coordinator::{Answer, Leave, LeavingMember, Request};
+use hallows_group_coordinator::{Answer, GroupError, Leave, LeavingMember, Request};
 use hallows_protocol::ErrorCode;
 use hallows_protocol::messages::leave_group_request::LeaveGroupRequest;
 use hallows_protocol::messages::leave_group_response::{LeaveGroupResponse, MemberResponse};
@@ -44,6 +44,10 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
 fn response(version: i16, members: Vec<LeavingMember>, told: Result<Answer, ErrorCode>) -> LeaveGroupResponse {
     let results = match told {
         Ok(Answer::Left(Ok(results))) => results,
+        // In a group that nobody knows, every member is unknown (KIP-345).
+        Ok(Answer::Left(Err(GroupError::UnknownMemberId))) if version >= BATCHED_FROM => {
+            members.iter().map(|_| Err(GroupError::UnknownMemberId)).collect()
+        }
         Ok(Answer::Left(Err(error))) => return refused(group_code(error)),
         Ok(_) => return refused(ErrorCode::UNKNOWN_SERVER_ERROR),
         Err(code) => return refused(code),

@@ -4,7 +4,7 @@
 //! Auto-creation needs the request's flag (always set before version 4) and `auto.create.topics.enable`.
 //! Topics by id from version 12 (KIP-516). Deliberately missing: racks and authorised operations of access control.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hallows_protocol::ErrorCode;
@@ -14,7 +14,7 @@ use hallows_protocol::messages::metadata_response::{
 };
 use hallows_types::TopicId;
 
-use super::admin::{ItemResult, check_topic_name};
+use super::admin::{CLUSTER_OPERATIONS, ItemResult, OPERATIONS_UNKNOWN, TOPIC_OPERATIONS, check_topic_name};
 use super::create_topics::{NewTopic, propose};
 use super::decode_or_close;
 use crate::context::{Operation, Outcome, RequestContext, Resource};
@@ -22,8 +22,16 @@ use crate::metadata::{OFFSETS_TOPIC, Topic};
 use crate::response::answer;
 use crate::shard::Shard;
 
-/// The answer where nobody asked for authorised operations.
-const OPERATIONS_UNKNOWN: i32 = i32::MIN;
+/// The first version at which topics are asked for by id; the field is older.
+const BY_ID_FROM: i16 = 12;
+
+/// What the request asks.
+#[derive(Clone)]
+struct Asked {
+    wanted: Wanted,
+    with_cluster_operations: bool,
+    with_topic_operations: bool,
+}
 
 /// What the request asks about.
 #[derive(Clone)]
@@ -41,6 +49,9 @@ struct Named {
 
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(MetadataRequest<'_>, context, body);
+    if context.version < BY_ID_FROM && asks_by_id(&request) {
+        return refused(&context, &request);
+    }
     let wanted = match &request.topics {
         None => Wanted::All,
         Some(topics) if topics.is_empty() && context.version == 0 => Wanted::All,
@@ -54,14 +65,19 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
                 .collect(),
         ),
     };
+    let asked = Asked {
+        wanted,
+        with_cluster_operations: request.include_cluster_authorized_operations,
+        with_topic_operations: request.include_topic_authorized_operations,
+    };
     let may_create = shard.config.auto_create_topics && (context.version < 4 || request.allow_auto_topic_creation);
     let missing = if may_create {
-        missing(shard, &context, &wanted)
+        missing(shard, &context, &asked.wanted)
     } else {
         Vec::new()
     };
     if missing.is_empty() {
-        return respond(shard, &context, &wanted, &BTreeMap::new());
+        return respond(shard, &context, &asked, &BTreeMap::new());
     }
     let names: Vec<String> = missing.iter().map(|topic| topic.name.clone()).collect();
     let propose = propose(Arc::clone(&shard.config), missing, false);
@@ -71,7 +87,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             .zip(results)
             .filter(|(_, result)| !result.is_ok())
             .collect();
-        respond(shard, &context, &wanted, &failed)
+        respond(shard, &context, &asked, &failed)
     })
 }
 
@@ -113,8 +129,31 @@ impl Shard {
     }
 }
 
-fn respond(shard: &Shard, context: &RequestContext, wanted: &Wanted, failed: &BTreeMap<String, ItemResult>) -> Outcome {
-    let topics = match wanted {
+/// Whether a topic is named by an id, or by nothing at all.
+fn asks_by_id(request: &MetadataRequest<'_>) -> bool {
+    let mut topics = request.topics.iter().flatten();
+    topics.any(|topic| topic.name.is_none() || topic.topic_id != TopicId::ZERO)
+}
+
+/// The answer to ids at a version that has the field and not yet the meaning.
+fn refused(context: &RequestContext, request: &MetadataRequest<'_>) -> Outcome {
+    let topic = |_| error(Some(""), TopicId::ZERO, ErrorCode::INVALID_REQUEST);
+    let response = MetadataResponse {
+        controller_id: -1,
+        topics: request.topics.iter().flatten().map(topic).collect(),
+        cluster_authorized_operations: OPERATIONS_UNKNOWN,
+        ..MetadataResponse::default()
+    };
+    answer(context, &response)
+}
+
+const fn operations(wanted: bool, all: i32) -> i32 {
+    if wanted { all } else { OPERATIONS_UNKNOWN }
+}
+
+fn respond(shard: &Shard, context: &RequestContext, asked: &Asked, failed: &BTreeMap<String, ItemResult>) -> Outcome {
+    let mut seen = BTreeSet::new();
+    let mut topics: Vec<MetadataResponseTopic> = match &asked.wanted {
         Wanted::All => shard
             .image
             .topics
@@ -126,8 +165,16 @@ fn respond(shard: &Shard, context: &RequestContext, wanted: &Wanted, failed: &BT
             })
             .map(|topic| found(shard, topic))
             .collect(),
-        Wanted::Some(topics) => topics.iter().map(|named| one(shard, context, named, failed)).collect(),
+        Wanted::Some(topics) => topics
+            .iter()
+            .map(|named| one(shard, context, named, failed))
+            // A topic that is asked for twice is told once.
+            .filter(|topic| seen.insert((topic.name.clone(), topic.topic_id)))
+            .collect(),
     };
+    for topic in topics.iter_mut().filter(|topic| topic.error_code == ErrorCode::NONE) {
+        topic.topic_authorized_operations = operations(asked.with_topic_operations, TOPIC_OPERATIONS);
+    }
     let advertised = &shard.identity.advertised[usize::from(context.listener.0)];
     let response = MetadataResponse {
         throttle_time_ms: 0,
@@ -140,7 +187,7 @@ fn respond(shard: &Shard, context: &RequestContext, wanted: &Wanted, failed: &BT
         cluster_id: Some(shard.identity.cluster_id.to_string()),
         controller_id: shard.identity.node_id,
         topics,
-        cluster_authorized_operations: OPERATIONS_UNKNOWN,
+        cluster_authorized_operations: operations(asked.with_cluster_operations, CLUSTER_OPERATIONS),
         error_code: ErrorCode::NONE,
     };
     answer(context, &response)

@@ -156,3 +156,42 @@ macro_rules! decode_or_close {
     };
 }
 pub(crate) use decode_or_close;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../../../docs/protocol.md");
+
+    /// Every line that docs/protocol.md should have begins like this.
+    fn row(served: &Served) -> String {
+        let Served { api, min, max } = *served;
+        let versions = if min == max {
+            min.to_string()
+        } else {
+            format!("{min} to {max}")
+        };
+        format!("| {} | {} | {versions} |", api.number(), api.name())
+    }
+
+    #[test]
+    fn the_document_has_exactly_what_is_served() {
+        let (_, table) = DOCUMENT.split_once("## Served").expect("the document has the section");
+        let (table, _) = table.split_once("\n## ").expect("another section follows");
+        let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+        assert_eq!(rows.len(), SERVED.len());
+        for (served, found) in SERVED.iter().zip(rows) {
+            let expected = row(served);
+            assert!(found.starts_with(&expected), "{found} does not begin with {expected}");
+        }
+    }
+
+    #[test]
+    fn what_is_served_stands_once_and_in_order() {
+        assert!(SERVED.is_sorted_by(|one, next| one.api.number() < next.api.number()));
+        for served in SERVED {
+            let known = served.api.versions();
+            assert!(served.min <= served.max && served.max <= known.max_stable, "{served:?}");
+        }
+    }
+}

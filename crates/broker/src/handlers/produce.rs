@@ -27,7 +27,6 @@ use crate::gather::Answers;
 use crate::metadata::Topic;
 use crate::op::{Op, OpAnswer, PartitionOp};
 use crate::response::answer;
-use crate::settings::topic_config;
 use crate::shard::Shard;
 
 /// The oldest version whose records are batches v2.
@@ -80,6 +79,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, mut frame: Byte
         Err(error) => return Outcome::Close(format!("malformed Produce request: {error}")),
     };
     let acks = request.acks;
+    let has_transactional_id = request.transactional_id.is_some();
     let timeout = std::time::Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let (mut parts, batches) = collect(shard, &context, &request, body_at);
     if parts.len() > shard.limits.request_partitions_max {
@@ -91,7 +91,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, mut frame: Byte
         drop(frame.split_to(range.start - cut));
         let mut records = frame.split_to(range.len());
         cut = range.end;
-        match prepare(shard, &topic, context.version, &mut records) {
+        match prepare(shard, &topic, context.version, has_transactional_id, &mut records) {
             Ok(()) => {
                 let id = PartitionId {
                     topic: topic.id,
@@ -184,8 +184,14 @@ fn check_target(
 }
 
 /// Validates a batch and applies the topic's rules to it, in place.
-fn prepare(shard: &mut Shard, topic: &Topic, version: i16, records: &mut BytesMut) -> Result<(), Refusal> {
-    let config = topic_config(&shard.config, topic);
+fn prepare(
+    shard: &mut Shard,
+    topic: &Topic,
+    version: i16,
+    has_transactional_id: bool,
+    records: &mut BytesMut,
+) -> Result<(), Refusal> {
+    let config = shard.topic_config(topic);
     let invalid = |error: &hallows_record::BatchError| Refusal {
         code: batch_code(error),
         message: Some(error.to_string()),
@@ -198,7 +204,19 @@ fn prepare(shard: &mut Shard, topic: &Topic, version: i16, records: &mut BytesMu
         return Err(Refusal::code(ErrorCode::INVALID_RECORD));
     }
     if header.is_transactional() {
-        return Err(Refusal::code(ErrorCode::INVALID_TXN_STATE));
+        // Kafka asks whether the producer may use its transactional id, and none is not allowed.
+        return Err(Refusal::code(if has_transactional_id {
+            ErrorCode::INVALID_TXN_STATE
+        } else {
+            ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+        }));
+    }
+    if header.base_offset != Offset::ZERO {
+        return Err(Refusal {
+            code: ErrorCode::INVALID_RECORD,
+            message: Some("the base offset of a batch that is to be appended must be 0".to_owned()),
+            record_index: None,
+        });
     }
     if header.codec() == Ok(Codec::Zstd) && version < ZSTD_VERSION_MIN {
         return Err(Refusal::code(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE));
