@@ -131,7 +131,7 @@ mod tests {
         let target = floor("open", Class::Fsync);
         let plan = |records_per_second| open_loop::Plan {
             records_per_second,
-            value_bytes: 1024,
+            value_bytes: 60_000,
             length: Duration::from_millis(500),
             consume: false,
         };
