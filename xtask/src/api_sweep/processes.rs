@@ -76,6 +76,7 @@ pub(crate) fn kafka(version: &str, cache: &Path) -> Result<Running> {
         .args(["format", "--standalone", "-t", id.trim(), "-c"])
         .arg(&settings)
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .status()?;
     ensure!(
         formatted.success(),
@@ -158,7 +159,7 @@ fn install(version: &str, cache: &Path) -> Result<PathBuf> {
 }
 
 /// Starts `hallows` on an empty directory.
-pub(crate) fn hallows(program: &Path, cache: &Path) -> Result<Running> {
+pub(crate) fn hallows(program: &Path, shards: u32, cache: &Path) -> Result<Running> {
     let folder = cache.join("run-hallows");
     let _ = remove_dir_all(&folder);
     create_dir_all(&folder)?;
@@ -174,7 +175,7 @@ pub(crate) fn hallows(program: &Path, cache: &Path) -> Result<Running> {
     write(&settings, text)?;
     let log = File::create(cache.join("hallows.log"))?;
     let child = Command::new(program)
-        .args(["serve", "--config"])
+        .args(["serve", "--shards", &shards.to_string(), "--config"])
         .arg(&settings)
         .stdout(log.try_clone()?)
         .stderr(log)

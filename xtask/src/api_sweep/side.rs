@@ -210,7 +210,11 @@ impl<'a> Side<'a> {
             .connections
             .get(connection)
             .and_then(|connection| connection.waiting.first());
-        let (api, version, _) = waiting.context("nothing was sent")?.clone();
+        // The connection ended with an answer before: nothing of what was sent behind it is answered.
+        let Some((api, version, _)) = waiting.cloned() else {
+            let api = self.subject();
+            return Ok(self.keep(label, &api, 0, Came::Closed));
+        };
         let came = self.receive(connection)?;
         Ok(self.keep(label, &api, version, came))
     }

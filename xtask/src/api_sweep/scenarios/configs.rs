@@ -26,8 +26,8 @@ pub(super) fn describe(side: &mut Side<'_>, version: i16) -> Result<()> {
     let some = json!(["retention.ms", "max.message.bytes", "cleanup.policy", "no.such.setting"]);
     ask("some of a topic", &[resource(TOPIC, &name, some.clone())], false)?;
     ask("some of a topic with synonyms", &[resource(TOPIC, &name, some)], true)?;
-    // Kafka took an empty list for all until 2.x, and since then for none.
-    ask("none of a topic", &[resource(TOPIC, &name, json!([]))], false)?;
+    // Kafka takes an empty list for all.
+    ask("an empty list of a topic", &[resource(TOPIC, &name, json!([]))], false)?;
     let of_broker = json!([
         "num.partitions",
         "log.retention.ms",

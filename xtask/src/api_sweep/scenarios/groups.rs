@@ -99,7 +99,10 @@ pub(super) fn find(side: &mut Side<'_>, version: i16) -> Result<()> {
     if version >= 1 {
         ask("of an unknown kind", &[&group], 9)?;
         ask("of a negative kind", &[&group], -1)?;
-        ask("of a share group's partition", &[&group], 2)?;
+        if version < 6 {
+            // From version 6 on the answer depends on whether the topic of share groups is there yet.
+            ask("of a share group's partition", &[&group], 2)?;
+        }
     }
     if version >= 4 {
         ask("of two groups", &[&group, &other], 0)?;

@@ -13,12 +13,13 @@ fn create_body(topics: &Value, validate_only: bool) -> Value {
 pub(super) fn create(side: &mut Side<'_>, version: i16) -> Result<()> {
     let name = |name: &str| side.name(name);
     let (a, b, c, d) = (name("a"), name("b"), name("c"), name("d"));
+    let checked = name("checked");
     let one = |name: &str| json!([{"Name": name, "NumPartitions": 2, "ReplicationFactor": 1}]);
     let mut ask = |label: &str, topics: &Value, validate_only: bool| {
         side.ask(label, "CreateTopics", version, &create_body(topics, validate_only))
     };
     if version >= 1 {
-        ask("validated only", &one(&a), true)?;
+        ask("validated only", &one(&checked), true)?;
     }
     ask("a new one", &one(&a), false)?;
     side.await_topic(&a, 2)?;
