@@ -122,16 +122,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut random = Random::from_seed(arguments.seed);
     for cycle in 1..=arguments.cycles {
         let whole = cycle == arguments.cycles || (arguments.log_gib == 0 && cycle % WHOLE_EVERY == 0);
-        run_cycle(cycle, whole, arguments, &mut broker, &mut topics, &mut random, &mut report)
-            .with_context(|| format!("cycle {cycle} of seed {}", arguments.seed))?;
+        let done = run_cycle(cycle, whole, arguments, &mut broker, &mut topics, &mut random, &mut report);
+        if let Err(error) = done {
+            let (seed, kept) = (arguments.seed, broker.keep());
+            return Err(error.context(format!("cycle {cycle} of seed {seed}, data kept in {}", kept.display())));
+        }
     }
     for topic in &topics {
         let acked = topic.ledgers.iter().map(|ledger| ledger.acked).sum();
         report.acked(topic.class, acked);
     }
     println!("{report}");
-    let kept = arguments.keep || !report.is_good();
-    if kept {
+    if arguments.keep || !report.is_good() {
         println!("the data stays in {}", broker.keep().display());
     }
     if !report.is_good() {

@@ -4,6 +4,7 @@
 //! that nothing may be in the log twice. The others forget it: it may be in the log, or not.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::thread;
 use std::time::Duration;
 
@@ -61,6 +62,18 @@ struct Batch {
     count: i32,
     bytes: Vec<u8>,
     sent_before: bool,
+}
+
+impl fmt::Display for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Identity { producer, sequence } = self.first;
+        let again = if self.sent_before { ", sent again" } else { "" };
+        write!(
+            f,
+            "batch of producer {producer} for partition {}: {} records from {sequence}{again}",
+            self.partition, self.count
+        )
+    }
 }
 
 /// An acknowledgement: partition, base offset, what it is of.
@@ -233,11 +246,10 @@ impl Producer {
             // It is stored, and its offset is no longer known to the broker.
             ErrorCode::DUPLICATE_SEQUENCE_NUMBER if batch.sent_before => return Ok(None),
             code => bail!(
-                "{}-{} refused a batch of {} records (sent before: {}): {code}",
+                "{}-{} refused {batch} with {code}; not answered yet: {}",
                 self.settings.topic,
                 batch.partition,
-                batch.count,
-                batch.sent_before
+                self.unanswered.iter().map(|batch| format!("{batch}, ")).collect::<String>()
             ),
         }
         let acked = Acked {
