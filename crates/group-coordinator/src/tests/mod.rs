@@ -54,8 +54,10 @@ impl World {
     }
 
     fn loading(settings: Settings) -> Self {
-        let mut now = Now::default();
-        now.wall = WallTime(1_000_000);
+        let now = Now {
+            wall: WallTime(1_000_000),
+            ..Now::default()
+        };
         Self {
             coordinator: Coordinator::new(settings),
             now,
