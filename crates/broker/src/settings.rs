@@ -54,7 +54,7 @@ pub(crate) fn log_config(config: &BrokerConfig, topic: &Topic) -> LogConfig {
     let resolved = topic_config(config, topic);
     let mut log = LogConfig {
         durability: durability(resolved.durability),
-        segment_bytes: resolved.segment_bytes,
+        segment_bytes: resolved.segment_bytes.min(index_full_at(&resolved)),
         segment_ms: resolved.segment_ms,
         index_interval_bytes: resolved.index_interval_bytes,
         retention_ms: resolved.retention_ms,
@@ -68,6 +68,14 @@ pub(crate) fn log_config(config: &BrokerConfig, topic: &Topic) -> LogConfig {
         internal(&mut log);
     }
     log
+}
+
+/// The size of a segment whose index is full: `segment.index.bytes` in entries of eight bytes, as Kafka counts,
+/// one per `index.interval.bytes`.
+fn index_full_at(resolved: &TopicConfig) -> u32 {
+    const ENTRY_BYTES: u32 = 8;
+    let entries = (resolved.segment_index_bytes / ENTRY_BYTES).max(1);
+    entries.saturating_mul(resolved.index_interval_bytes.max(1))
 }
 
 /// The settings of the metadata log.

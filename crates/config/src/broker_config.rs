@@ -74,8 +74,6 @@ pub struct BrokerConfig {
     pub describe_partitions_max: u32,
     /// `decompressed.batch.bytes.max`.
     pub decompressed_batch_bytes_max: u32,
-    /// `shard.inbox.max`.
-    pub shard_inbox_max: u32,
     /// `shard.messages.max`.
     pub shard_messages_max: u32,
     /// `delayed.requests.max`.
@@ -86,8 +84,6 @@ pub struct BrokerConfig {
     pub fetch_sessions_max: u32,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: u64,
-    /// `producer.id.expiration.check.interval.ms`.
-    pub producer_id_expiration_check_interval_ms: u64,
     /// `producers.per.partition.max`.
     pub producers_per_partition_max: u32,
 
@@ -225,13 +221,11 @@ impl BrokerConfig {
             request_partitions_max: values.u32("request.partitions.max"),
             describe_partitions_max: values.u32("max.request.partition.size.limit"),
             decompressed_batch_bytes_max: values.u32("decompressed.batch.bytes.max"),
-            shard_inbox_max: values.u32("shard.inbox.max"),
             shard_messages_max: values.u32("shard.messages.max"),
             delayed_requests_max: values.u32("delayed.requests.max"),
             fetch_bytes_max: values.u32("fetch.max.bytes"),
             fetch_sessions_max: values.u32("max.incremental.fetch.session.cache.slots"),
             producer_id_expiration_ms: values.u64("producer.id.expiration.ms"),
-            producer_id_expiration_check_interval_ms: values.u64("producer.id.expiration.check.interval.ms"),
             producers_per_partition_max: values.u32("producers.per.partition.max"),
             durability: durability(values),
             segment_bytes: values.u32("log.segment.bytes"),

@@ -34,7 +34,8 @@ const QUOTAS: &str = "quotas are not served yet. Remove it.";
 const CLASSES: &str = "Java classes cannot be loaded here. Remove it.";
 const METRICS: &str = "metrics are not collected by Java reporters. Remove it.";
 const SOCKET_BUFFERS: &str = "the kernel sizes socket buffers by need. Remove it.";
-const QUEUES: &str = "each shard bounds its own inbox. Remove it, or set `shard.inbox.max`.";
+const QUEUES: &str =
+    "each connection has one request in its shard's inbox at a time. Remove it, or set `delayed.requests.max`.";
 const CHECKPOINTS: &str = "recovery needs no checkpoint files; the journal says what was durable. Remove it.";
 const METADATA: &str = "the metadata log looks after itself. Remove it.";
 const FORMAT: &str = "records are always stored in batch format 2 and never converted down. Remove it.";

@@ -64,11 +64,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("2000").unit(Count).at_least(1),
     Setting::broker("decompressed.batch.bytes.max", Int, "The largest size a compressed batch may unpack to; a larger one is refused.")
         .default("134217728").unit(Bytes).at_least(1_048_576).own(),
-    Setting::broker("shard.inbox.max", Int, "How many requests may wait in one shard's inbox; above it, connections are not read.")
-        .default("4096").unit(Count).between(16, 1_048_576).own(),
     Setting::broker("shard.messages.max", Int, "How many messages one shard may have on their way to another.")
         .default("1024").unit(Count).between(16, 1_048_576).own(),
-    Setting::broker("delayed.requests.max", Int, "How many requests of one shard may wait for data, a sync or a deadline; above it, they are answered at once.")
+    Setting::broker("delayed.requests.max", Int, "How many requests of one shard may wait for data, a sync or a deadline; above it, a connection that asks for more is closed.")
         .default("100000").unit(Count).at_least(1).own(),
     Setting::broker("fetch.max.bytes", Int, "The largest answer to one fetch, whatever the client asks for, except that its first batch always fits.")
         .default("57671680").unit(Bytes).at_least(1024),
@@ -77,7 +75,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::broker("producer.id.expiration.ms", Int, "How long a partition remembers a producer that sends nothing.")
         .default("86400000").unit(Milliseconds).at_least(1).dynamic(),
     Setting::broker("producer.id.expiration.check.interval.ms", Int, "How often partitions look for producers to forget.")
-        .default("600000").unit(Milliseconds).at_least(1),
+        .default("600000").unit(Milliseconds).at_least(1).fixed("producers are looked at together with retention, every `log.retention.check.interval.ms`"),
     Setting::broker("producers.per.partition.max", Int, "How many producers one partition remembers; above it, the one idle for longest is forgotten.")
         .default("100000").unit(Count).at_least(1).own(),
 ];
