@@ -157,6 +157,13 @@ pub(crate) enum PartitionFailure {
     InconsistentTopicId,
 }
 
+impl PartitionFailure {
+    /// Whether nothing of the asked name or id exists.
+    pub(crate) const fn is_missing(&self) -> bool {
+        matches!(self, Self::Unknown | Self::UnknownTopicId | Self::InconsistentTopicId)
+    }
+}
+
 /// What DescribeLogDirs tells of one partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct PartitionSize {

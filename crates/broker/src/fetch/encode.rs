@@ -90,8 +90,8 @@ fn partition_data(partition_index: i32, read_committed: bool, result: &ReadAnswe
             high_watermark: -1,
             last_stable_offset: -1,
             log_start_offset: -1,
-            // As Kafka does: an empty list where reading failed, none where nobody asked for it.
-            aborted_transactions: Some(Vec::new()),
+            // As Kafka does: an empty list for what does not exist, none for what could not be read.
+            aborted_transactions: failure.is_missing().then(Vec::new),
             ..base
         },
     }

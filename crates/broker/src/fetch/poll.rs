@@ -326,6 +326,8 @@ impl Shard {
                 });
             }
         }
+        // What exists comes first, as in Kafka.
+        fetched.sort_by_key(|fetched| fetched.result.as_ref().is_err_and(PartitionFailure::is_missing));
         fetched
     }
 }

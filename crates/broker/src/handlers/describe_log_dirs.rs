@@ -1,4 +1,4 @@
-//! DescribeLogDirs, versions 1 to 4 (KIP-113, KIP-827): the one data directory and what lies in it.
+//! DescribeLogDirs, versions 1 to 5 (KIP-113, KIP-827, KIP-1066): the one data directory and what lies in it.
 //!
 //! Deliberately missing: the size of the file system (-1, as Kafka answers where it is unknown); a shard asks no disk.
 

@@ -27,7 +27,15 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
                 .and_then(|()| shard.partition_id(topic.name, index));
             match id {
                 Ok(id) => plan.ask(topic.name, id, PartitionOp::Producers),
-                Err(code) => plan.refuse(topic.name, index, refused(index, code)),
+                Err(code) => {
+                    let explained = shard.image.topic(topic.name).is_none();
+                    let error_message = ItemResult::refusal(code).message.filter(|_| explained);
+                    let answer = PartitionResponse {
+                        error_message,
+                        ..refused(index, code)
+                    };
+                    plan.refuse(topic.name, index, answer);
+                }
             }
         }
     }
@@ -72,7 +80,6 @@ fn refused(partition_index: i32, error_code: ErrorCode) -> PartitionResponse {
     PartitionResponse {
         partition_index,
         error_code,
-        error_message: Some(ItemResult::refusal(error_code).message.unwrap_or_default()),
         ..PartitionResponse::default()
     }
 }

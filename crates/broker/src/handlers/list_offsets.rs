@@ -37,7 +37,12 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     let mut plan = Plan::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
-            if asked[&(topic.name, partition.partition_index)] > 1 {
+            let times = asked.insert((topic.name, partition.partition_index), 0);
+            // What stands twice is refused once.
+            if times == Some(0) {
+                continue;
+            }
+            if times > Some(1) {
                 let answer = nothing(partition.partition_index, ErrorCode::INVALID_REQUEST);
                 plan.refuse(topic.name, partition.partition_index, answer);
             } else {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hallows_protocol::ErrorCode;
-use hallows_protocol::messages::metadata_request::MetadataRequest;
+use hallows_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use hallows_protocol::messages::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -137,7 +137,10 @@ fn asks_by_id(request: &MetadataRequest<'_>) -> bool {
 
 /// The answer to ids at a version that has the field and not yet the meaning.
 fn refused(context: &RequestContext, request: &MetadataRequest<'_>) -> Outcome {
-    let topic = |_| error(Some(""), TopicId::ZERO, ErrorCode::INVALID_REQUEST);
+    let topic = |topic: &MetadataRequestTopic<'_>| {
+        let name = topic.name.unwrap_or_default();
+        error(Some(name), topic.topic_id, ErrorCode::INVALID_REQUEST)
+    };
     let response = MetadataResponse {
         controller_id: -1,
         topics: request.topics.iter().flatten().map(topic).collect(),
