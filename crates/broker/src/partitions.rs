@@ -266,11 +266,12 @@ impl Shard {
         self.tell(reply, OpAnswer::Offset(Ok(Some(found))));
     }
 
-    /// Kafka tells the current epoch with the latest offset, and the epoch of the first record with the earliest.
+    /// Kafka tells the current epoch with the latest offset, and the epoch of the first record with the earliest;
+    /// where there is no record, the next one will have the current epoch.
     fn epoch_of(&self, key: PartitionKey, offset: Offset, query: OffsetQuery) -> LeaderEpoch {
         let partition = self.storage.partition(key);
         match query {
-            OffsetQuery::Earliest => self.storage.epoch_at(key, offset),
+            OffsetQuery::Earliest if offset < partition.log_end() => self.storage.epoch_at(key, offset),
             _ => partition.leader_epoch(),
         }
     }
