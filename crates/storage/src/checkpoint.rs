@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use bytes::{Bytes, BytesMut};
 use hallows_types::{Offset, PartitionId, ShardId, TopicId};
 
 use crate::codec::{FormatError, Kind, Reader, Writer, seal, unseal};
 use crate::epochs::Epochs;
-use crate::manifest::SegmentId;
 use crate::producers::Producers;
 
 const KIND: Kind = Kind {
@@ -18,8 +18,8 @@ const KIND: Kind = Kind {
 };
 
 /// Bytes of one record before its epochs and producers.
-const RECORD_HEAD_BYTES: usize = 16 + 4 + 4 + 8 + 8 + 16;
-const _: () = assert!(RECORD_HEAD_BYTES == 56);
+const RECORD_HEAD_BYTES: usize = 16 + 4 + 4 + 8 + 8 + 8;
+const _: () = assert!(RECORD_HEAD_BYTES == 48);
 
 /// Where the checkpoint of a shard lies.
 pub(crate) fn path(shard: ShardId) -> String {
@@ -33,9 +33,9 @@ pub(crate) struct CheckpointRecord {
     /// Everything below is synced.
     pub(crate) offset: Offset,
     pub(crate) log_start: Offset,
-    /// The segment that ends at, or contains the batch before, `offset`, and the position of `offset` in it;
-    /// zeros while there is no segment.
-    pub(crate) segment: SegmentId,
+    /// Where the segment begins that holds the batch before `offset`, and the position of `offset` in it; `None` while
+    /// there is no segment. Not its name: a segment is renamed when its file cannot be created.
+    pub(crate) segment_base: Option<Offset>,
     pub(crate) position: u32,
     pub(crate) epochs: Epochs,
     pub(crate) producers: Producers,
@@ -53,7 +53,7 @@ impl CheckpointRecord {
             position,
             offset: Offset(reader.i64()?),
             log_start: Offset(reader.i64()?),
-            segment: SegmentId(reader.array()?),
+            segment_base: Some(Offset(reader.i64()?)).filter(|base| base.0 >= 0),
             epochs: Epochs::decode(reader)?,
             producers: Producers::decode(reader)?,
         };
@@ -70,7 +70,7 @@ pub(crate) fn encode_record(
     partition: PartitionId,
     offset: Offset,
     log_start: Offset,
-    (segment, position): (SegmentId, u32),
+    (segment_base, position): (Option<Offset>, u32),
     epochs: &Epochs,
     producers: &Producers,
 ) {
@@ -79,9 +79,20 @@ pub(crate) fn encode_record(
     writer.u32(position);
     writer.i64(offset.0);
     writer.i64(log_start.0);
-    writer.bytes(&segment.0);
+    writer.i64(segment_base.map_or(-1, |base| base.0));
     epochs.encode(writer);
     producers.encode(writer);
+}
+
+/// The same record with a later log start.
+pub(crate) fn with_log_start(record: &Bytes, log_start: Offset) -> Bytes {
+    const AT: std::ops::Range<usize> = 32..40;
+    const _: () = assert!(AT.start == 16 + 4 + 4 + 8);
+    let mut record = BytesMut::from(&record[..]);
+    let field: [u8; 8] = record[AT].try_into().expect("eight bytes");
+    let known = i64::from_le_bytes(field);
+    record[AT].copy_from_slice(&known.max(log_start.0).to_le_bytes());
+    record.freeze()
 }
 
 /// Wraps the records of a shard; every journal block up to `sequence` is covered by them.
@@ -134,7 +145,7 @@ mod tests {
         epochs.note(LeaderEpoch(4), Offset(0));
         let mut records = Writer::default();
         let producers = Producers::default();
-        let place = (SegmentId([1; 16]), 77);
+        let place = (Some(Offset(5)), 77);
         encode_record(
             &mut records,
             partition,
@@ -148,7 +159,7 @@ mod tests {
         let checkpoint = Checkpoint::decode(&encode(5, &records.0)).expect("just written");
         assert_eq!(checkpoint.sequence, 5);
         let record = &checkpoint.records[&partition];
-        assert_eq!((record.segment, record.position), place);
+        assert_eq!((record.segment_base, record.position), place);
         assert_eq!((record.offset, record.log_start), (Offset(10), Offset(2)));
         assert_eq!((&record.epochs, &record.producers), (&epochs, &producers));
     }

@@ -12,9 +12,10 @@ pub(crate) struct Epochs(Vec<(LeaderEpoch, Offset)>);
 const ENTRY_BYTES: usize = 4 + 8;
 
 impl Epochs {
-    /// Notes that a batch of `epoch` begins at `offset`.
+    /// Notes that a batch of `epoch` begins at `offset`. Earlier epochs that begin there have no batch left.
     pub(crate) fn note(&mut self, epoch: LeaderEpoch, offset: Offset) {
         if self.0.last().is_none_or(|(latest, _)| *latest < epoch) {
+            self.cut(offset);
             self.0.push((epoch, offset));
         }
     }
@@ -124,6 +125,15 @@ mod tests {
         check(5, 3, 30);
         check(7, 7, 50);
         check(8, -1, -1);
+    }
+
+    #[test]
+    fn an_epoch_whose_batches_are_gone_ends_with_the_next() {
+        let mut epochs = epochs();
+        epochs.trim(Offset(40));
+        epochs.note(LeaderEpoch(9), Offset(40));
+        let answer = epochs.end_offset_for(LeaderEpoch(8), LeaderEpoch(9), Offset(50));
+        assert_eq!(answer, (LeaderEpoch(8), Offset(40)));
     }
 
     #[test]

@@ -59,6 +59,17 @@ impl SegmentIndex {
         }
     }
 
+    /// Whether a batch may be the next one, judged by its head; to be asked before [`SegmentIndex::push`] of anything
+    /// that was read from a disk.
+    pub(crate) fn accepts(&self, header: &BatchHeader, until_bytes: u64) -> bool {
+        let end = u64::from(self.covered_bytes) + header.size_u64();
+        let span = header.base_offset.0.saturating_sub(self.base_offset.0);
+        header.base_offset >= self.covered_end
+            && header.end_offset().is_some()
+            && end <= until_bytes.min(u64::from(u32::MAX))
+            && span <= i64::from(i32::MAX)
+    }
+
     /// Notes the next batch of the segment.
     pub(crate) fn push(&mut self, header: &BatchHeader, interval_bytes: u32) {
         let due = self

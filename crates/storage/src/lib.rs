@@ -46,4 +46,5 @@ pub mod format {
     pub use crate::index::SegmentIndex;
     pub use crate::journal_block::{BlockHead, EntryKind, JournalEntry};
     pub use crate::manifest::{Manifest, ManifestEntry, ManifestState, SegmentId};
+    pub use crate::recovery::decode_identity;
 }

@@ -396,11 +396,11 @@ impl Partition {
         dropped
     }
 
-    /// Where the log ends in segments: the last one and its size.
-    pub(crate) fn end_place(&self) -> (SegmentId, u32) {
+    /// Where the log ends in segments: the base offset of the last one, and its size.
+    pub(crate) fn end_place(&self) -> (Option<Offset>, u32) {
         self.segments
             .back()
-            .map_or((SegmentId([0; 16]), 0), |last| (last.id, last.size))
+            .map_or((None, 0), |last| (Some(last.base), last.size))
     }
 
     pub(crate) fn check_invariants(&self) {

@@ -42,6 +42,8 @@ enum End {
 }
 
 struct World {
+    disk_full: bool,
+    topics: u8,
     random: Random,
     settings: StorageSettings,
     models: BTreeMap<PartitionId, Model>,
@@ -77,9 +79,13 @@ impl World {
             Durability::Fsync,
             Durability::Fsync,
         ];
-        let models = (0..PARTITIONS)
+        let mut models: BTreeMap<_, _> = (0..PARTITIONS)
             .zip(classes)
-            .map(|(index, class)| (partition(1, index), model(class)));
+            .map(|(index, class)| (partition(1, index), model(class)))
+            .collect();
+        let shrinking = models.get_mut(&partition(1, 0)).expect("just made");
+        shrinking.config.retention_bytes = Some(30_000);
+        shrinking.config.delete_delay_ms = 1000;
         Self {
             random: Random::from_seed(seed),
             settings: StorageSettings {
@@ -87,9 +93,12 @@ impl World {
                 journal_bytes_max: 256 << 10,
                 journal_file_bytes: 64 << 10,
                 journal_first_file_bytes: 16 << 10,
+                retention_check_interval: std::time::Duration::from_secs(5),
                 ..settings()
             },
-            models: models.collect(),
+            models,
+            disk_full: false,
+            topics: 1,
             epoch: 0,
             time_ms: 0,
             acknowledged: 0,
@@ -98,6 +107,7 @@ impl World {
 
     /// Starts on one to three shards and checks everything that must have survived.
     fn start(&mut self, disk: &MemoryDisk, end: End) -> Vec<Driver> {
+        disk.set_free_bytes(u64::MAX);
         let mut recovery = begin(disk, &self.settings);
         assert!(recovery.was_clean() == (end == End::Clean), "the clean mark");
         let now = common::now(self.time_ms);
@@ -117,6 +127,7 @@ impl World {
         }
         let mut drivers = finish_shards(disk, recovery, shards, self.time_ms);
         self.epoch += 1;
+        self.disk_full = false;
         for driver in &mut drivers {
             for (id, model) in &mut self.models {
                 if let Some(key) = driver.storage.find(*id) {
@@ -142,6 +153,8 @@ impl World {
                     driver.perform_one(&mut self.random);
                 }
                 16 => self.delete_records(driver),
+                17 if self.random.below(8) == 0 => self.replace_topic(driver),
+                17 if self.random.below(8) == 0 => self.fill_disk(driver),
                 17 => self.reconfigure(driver),
                 18 => {
                     let now = driver.now();
@@ -176,8 +189,38 @@ impl World {
                 assert!(!appended.duplicate);
                 model.note_append(driver, id, appended.base_offset, &value);
             }
-            Err(AppendError::Busy) => {}
+            Err(AppendError::Busy | AppendError::Full) => {}
             Err(error) => panic!("{id}: {error}"),
+        }
+    }
+
+    /// The disk runs full, or has room again.
+    fn fill_disk(&mut self, driver: &Driver) {
+        self.disk_full = !self.disk_full;
+        let free = if self.disk_full {
+            self.random.below(20_000)
+        } else {
+            u64::MAX
+        };
+        driver.disk.set_free_bytes(free);
+    }
+
+    /// A topic is deleted and another one created.
+    fn replace_topic(&mut self, driver: &mut Driver) {
+        let id = self.models.keys().find(|id| id.topic != partition(1, 0).topic).copied();
+        if let Some(key) = id.and_then(|id| driver.storage.find(id)) {
+            driver.storage.remove_partition(key);
+            self.models.remove(&id.expect("found"));
+        }
+        if self.topics < 200 && self.models.len() < 8 {
+            self.topics += 1;
+            let id = partition(self.topics, 0);
+            let model = model(Durability::Fsync);
+            let key = driver
+                .storage
+                .create_partition(id, model.config.clone(), LeaderEpoch(self.epoch));
+            driver.storage.set_leader_epoch(key, LeaderEpoch(self.epoch));
+            self.models.insert(id, model);
         }
     }
 
@@ -258,7 +301,7 @@ impl Model {
             self.log_start
         );
         assert!(
-            start <= self.log_start_asked,
+            self.config.retention_bytes.is_some() || start <= self.log_start_asked,
             "{id}: log start {start}, asked {}",
             self.log_start_asked
         );
@@ -351,7 +394,10 @@ fn simulate(seed: u64, sabotage: Sabotage) -> u64 {
         };
         disk = match end {
             End::Clean => {
+                disk.set_free_bytes(u64::MAX);
                 for driver in &mut drivers {
+                    driver.pass(2000);
+                    world.time_ms = driver.time_ms;
                     driver.settle();
                     world.note_progress(driver);
                     driver.stop();

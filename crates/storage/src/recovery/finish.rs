@@ -10,10 +10,10 @@ use hallows_types::{Now, Offset, PartitionId, ShardId};
 use super::{Recovered, Recovery, cannot};
 use crate::checkpoint::{self, encode, encode_record};
 use crate::codec::Writer;
-use crate::error::OpenError;
+use crate::error::{Damage, OpenError};
 use crate::journal::{self, GENERATION_COUNTER_BITS, Journal, JournalFile, JournalStart};
 use crate::manifest::{self, SegmentId, parse_hex};
-use crate::partition::Spare;
+use crate::partition::{Partition, Spare};
 use crate::pool::Pool;
 use crate::storage::{Start, Storage};
 
@@ -26,10 +26,11 @@ impl Recovery {
     /// `seeds` gives one seed per shard, for segment ids. Partitions that share segments must be on one shard.
     ///
     /// # Errors
-    /// [`OpenError::Io`] when something cannot be written.
+    /// [`OpenError::Io`] when something cannot be written; [`OpenError::Damaged`] when partitions of two shards share a
+    /// segment.
     ///
     /// # Panics
-    /// When there are fewer seeds than shards, or partitions of two shards share a segment.
+    /// When there are fewer seeds than shards.
     pub fn finish(self, shards: Vec<Vec<Recovered>>, now: Now, seeds: &[u64]) -> Result<Vec<Storage>, OpenError> {
         assert!(seeds.len() >= shards.len(), "one seed per shard");
         let disk = &*self.disk;
@@ -38,9 +39,12 @@ impl Recovery {
             .iter_mut()
             .flatten()
             .try_for_each(|recovered| write_manifest(disk, recovered))?;
+        if !self.clean {
+            sync_names(disk, &shards)?;
+        }
         sync_segments(disk, &mut shards)?;
-        let pools = count_references(&shards);
-        self.write_checkpoints(&shards)?;
+        let pools = count_references(&shards)?;
+        let mut recorded = self.write_checkpoints(&shards)?;
         let failed: Vec<_> = shards
             .iter()
             .flatten()
@@ -61,6 +65,7 @@ impl Recovery {
                 journal: self.create_journal(shard, seeds[number])?,
                 partitions,
                 pool,
+                recorded: std::mem::take(&mut recorded[number]),
                 // Each start begins a journal with a new number, so equal seeds do not give equal names.
                 seed: seeds[number] ^ self.journals.next_number.rotate_left(20),
             };
@@ -69,32 +74,27 @@ impl Recovery {
         Ok(storages)
     }
 
-    /// The state of every partition at its end, as of now; older checkpoints go.
-    fn write_checkpoints(&self, shards: &[Vec<Recovered>]) -> Result<(), OpenError> {
+    /// The state of every partition at its end, as of now; older checkpoints go. Of a failed partition the old record is
+    /// kept, so that the next start knows as well what must be there. Gives what was recorded, per shard.
+    fn write_checkpoints(&self, shards: &[Vec<Recovered>]) -> Result<Vec<BTreeMap<PartitionId, Bytes>>, OpenError> {
         let mut written = BTreeSet::new();
+        let mut recorded = Vec::with_capacity(shards.len());
         for (number, recovered) in shards.iter().enumerate() {
             let shard = ShardId(u16::try_from(number).expect("shards are bounded by cores"));
-            let mut records = Writer::default();
-            let alive = recovered.iter().map(|recovered| &recovered.partition);
-            for partition in alive.filter(|partition| partition.failure.is_none()) {
-                encode_record(
-                    &mut records,
-                    partition.id,
-                    partition.log_end,
-                    partition.log_start,
-                    partition.end_place(),
-                    &partition.epochs,
-                    &partition.producers,
-                );
-            }
+            let partitions = recovered.iter().map(|recovered| &recovered.partition);
+            let records: BTreeMap<_, _> = partitions
+                .filter_map(|partition| Some((partition.id, self.record_of(partition)?)))
+                .collect();
             let path = checkpoint::path(shard);
+            let bytes: Vec<u8> = records.values().flatten().copied().collect();
             let op = DiskOp::Replace {
                 path: path.clone(),
-                data: Bytes::from(encode(self.journals.sequence, &records.0)),
+                data: Bytes::from(encode(self.journals.sequence, &bytes)),
             };
             op.perform(&*self.disk)
                 .map_err(|source| cannot("write", &path, source))?;
             written.insert(shard);
+            recorded.push(records);
         }
         for shard in self.checkpoint_shards.difference(&written) {
             let path = checkpoint::path(*shard);
@@ -102,7 +102,36 @@ impl Recovery {
                 .remove(&path)
                 .map_err(|source| cannot("remove", &path, source))?;
         }
-        Ok(())
+        Ok(recorded)
+    }
+
+    fn record_of(&self, partition: &Partition) -> Option<Bytes> {
+        let mut record = Writer::default();
+        if partition.failure.is_none() {
+            encode_record(
+                &mut record,
+                partition.id,
+                partition.log_end,
+                partition.log_start,
+                partition.end_place(),
+                &partition.epochs,
+                &partition.producers,
+            );
+        } else {
+            let old = self.records.get(&partition.id)?;
+            let place = (old.segment_base, old.position);
+            let log_start = old.log_start.max(partition.log_start);
+            encode_record(
+                &mut record,
+                old.partition,
+                old.offset,
+                log_start,
+                place,
+                &old.epochs,
+                &old.producers,
+            );
+        }
+        Some(Bytes::from(record.0))
     }
 
     fn remove_journals(&self, failed: &[PartitionId]) -> Result<(), OpenError> {
@@ -169,6 +198,34 @@ fn write_manifest(disk: &dyn Disk, recovered: &mut Recovered) -> Result<(), Open
     Ok(())
 }
 
+/// What a killed process created or renamed is seen, and may yet be lost with the power: the names of all manifests and
+/// of all segments that were growing are made durable before anything relies on them.
+fn sync_names(disk: &dyn Disk, shards: &[Vec<Recovered>]) -> Result<(), OpenError> {
+    let mut directories = BTreeSet::new();
+    for partition in shards.iter().flatten().map(|recovered| &recovered.partition) {
+        let growing = partition.segments.iter().filter(|segment| !segment.is_sealed());
+        let segments = growing.map(|segment| segment.id.log_path());
+        for path in segments.chain([manifest::path(partition.id)]) {
+            directories.insert(path.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned());
+        }
+    }
+    let sync = || -> io::Result<()> {
+        if directories.len() > SYNCED_ALONE_MAX {
+            return disk.sync_all();
+        }
+        let synced = directories.iter().map(|directory| disk.sync_directory(directory));
+        synced.filter(|result| !is_absent(result)).collect()
+    };
+    sync().map_err(|source| cannot("sync", "names of segments and manifests", source))
+}
+
+/// A partition without records has no directory.
+fn is_absent(result: &io::Result<()>) -> bool {
+    result
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
 /// After this everything recovered survives power loss.
 fn sync_segments(disk: &dyn Disk, shards: &mut [Vec<Recovered>]) -> Result<(), OpenError> {
     let unsynced = |recovered: &&Recovered| recovered.unsynced && recovered.failure().is_none();
@@ -201,19 +258,33 @@ fn sync_segments(disk: &dyn Disk, shards: &mut [Vec<Recovered>]) -> Result<(), O
 }
 
 /// How many manifests refer to each segment, per shard.
-fn count_references(shards: &[Vec<Recovered>]) -> Vec<Pool> {
+fn count_references(shards: &[Vec<Recovered>]) -> Result<Vec<Pool>, OpenError> {
     let mut owner: BTreeMap<SegmentId, usize> = BTreeMap::new();
     let mut pools = Vec::with_capacity(shards.len());
     for (number, recovered) in shards.iter().enumerate() {
         let mut pool = Pool::default();
-        for id in recovered.iter().flat_map(referred) {
-            let first = *owner.entry(id).or_insert(number);
-            assert!(first == number, "partitions that share segment {id} are on two shards");
+        for (partition, id) in recovered
+            .iter()
+            .flat_map(|r| referred(r).into_iter().map(|id| (r.id(), id)))
+        {
+            if *owner.entry(id).or_insert(number) != number {
+                return Err(shared_across_shards(partition, id));
+            }
             pool.refer(id);
         }
         pools.push(pool);
     }
-    pools
+    Ok(pools)
+}
+
+fn shared_across_shards(partition: PartitionId, id: SegmentId) -> OpenError {
+    OpenError::Damaged(Damage {
+        path: manifest::path(partition),
+        position: 0,
+        what: format!("the manifest names segment {id}, which a partition of another shard names too"),
+        advice: "Start with one shard, or restore the manifest from a copy",
+        partition: Some(partition),
+    })
 }
 
 /// The segments a partition refers to.

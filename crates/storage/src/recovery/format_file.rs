@@ -87,7 +87,11 @@ fn encode(identity: &Identity) -> Vec<u8> {
     seal(&KIND, &writer.0)
 }
 
-fn decode(data: &[u8]) -> Result<Identity, FormatError> {
+/// Reads the file.
+///
+/// # Errors
+/// [`FormatError`] for anything but what was written.
+pub fn decode(data: &[u8]) -> Result<Identity, FormatError> {
     let mut reader = Reader(unseal(&KIND, data)?);
     let identity = Identity {
         cluster_id: reader.array()?,

@@ -19,6 +19,7 @@ use hallows_runtime::{Disk, OpenMode};
 use hallows_types::{Now, Offset, PartitionId, ShardId};
 
 pub use self::batches::Batches;
+pub use self::format_file::decode as decode_identity;
 use self::journals::Journals;
 use crate::checkpoint::{Checkpoint, CheckpointRecord};
 use crate::error::{Failure, OpenError};

@@ -102,7 +102,7 @@ impl Work<'_> {
         let data = match read_file(self.disk, &path) {
             Ok(data) => data,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                if self.record.is_some_and(|record| record.segment != SegmentId([0; 16])) {
+                if self.record.is_some_and(|record| record.segment_base.is_some()) {
                     let advice = "Restore it from a copy; its segments are still there";
                     return Err(damage(path, 0, "the manifest is missing".into(), advice, id));
                 }
@@ -236,7 +236,7 @@ impl Work<'_> {
     /// How much of an open segment is known to be synced.
     fn trusted_bytes(&self, entry: &ManifestEntry, trusted: bool, size: u64) -> u32 {
         match self.record {
-            Some(record) if record.segment == entry.id => record.position,
+            Some(record) if trusted && record.segment_base == Some(entry.base_offset) => record.position,
             // It lies wholly before the segment in which the synced part ends.
             Some(_) if trusted => u32::try_from(size).unwrap_or(u32::MAX),
             _ => 0,
@@ -263,13 +263,17 @@ impl Work<'_> {
             if position == size {
                 break None;
             }
-            let (header, _) = match window.batch(position).map_err(io)? {
+            let (header, batch) = match window.batch(position).map_err(io)? {
                 Ok(found) => found,
                 Err(what) => break Some(what),
             };
-            if header.base_offset != index.covered_end() || header.end_offset().is_none() {
+            if header.base_offset != index.covered_end() || !index.accepts(&header, size) {
                 break Some("with an offset that does not follow");
             }
+            // After a failed sync the page cache holds bytes that the disk does not, and no later sync writes them:
+            // only writing them again makes the sync at the end of recovery mean something.
+            file.write_all_at(batch, position)
+                .map_err(|error| Failure::write(id.log_path(), &error))?;
             self.note(partition, &header);
             index.push(&header, partition.config.index_interval_bytes);
         };
@@ -323,13 +327,8 @@ impl Work<'_> {
             let position = index.covered_bytes();
             let head = window.head(u64::from(position));
             let head = head.map_err(|error| Failure::read(id.log_path(), &error))?;
-            let fits = |header: &BatchHeader| {
-                header.base_offset >= index.covered_end()
-                    && header.end_offset().is_some()
-                    && header.size_bytes <= until - position
-            };
             let header = match head {
-                Ok(header) if fits(&header) => header,
+                Ok(header) if index.accepts(&header, u64::from(until)) => header,
                 Ok(_) => {
                     return Err(synced_damage(
                         partition.id,
@@ -365,7 +364,19 @@ impl Work<'_> {
     }
 
     /// A log start beyond the end: everything below was deleted, durably, before what it deleted was synced.
-    fn reach_log_start(&mut self, partition: &mut Partition) -> Result<(), Failure> {
+    fn reach_log_start(&self, partition: &mut Partition) -> Result<(), Failure> {
+        if let Some(first) = partition
+            .segments
+            .front()
+            .filter(|first| first.base > partition.log_start)
+        {
+            let what = format!(
+                "the first segment begins at offset {} behind the log start {}",
+                first.base, partition.log_start
+            );
+            let advice = "Restore the manifest and the segments before from a copy";
+            return Err(damage(manifest::path(partition.id), 0, what, advice, partition.id));
+        }
         if partition.log_end >= partition.log_start {
             return Ok(());
         }
@@ -410,7 +421,7 @@ impl Work<'_> {
             let payload = self.recovery.journals.payload(replay);
             let payload = payload.map_err(|error| Failure::read(path, &error))?;
             let header = match BatchHeader::parse(&payload) {
-                Ok(header) if header.checksum_matches(&payload) && header.base_offset == end => header,
+                Ok(header) if header.checksum_matches(&payload) && follows(&header, end) => header,
                 _ => return refuse(format!("the entry with offset {end} holds no valid batch")),
             };
             self.note(&mut recovered.partition, &header);
@@ -479,6 +490,11 @@ impl Work<'_> {
             Failure::read(path, &error)
         })
     }
+}
+
+/// Whether a batch begins where the log ends.
+fn follows(header: &BatchHeader, end: Offset) -> bool {
+    header.base_offset == end && header.end_offset().is_some()
 }
 
 /// Everything that is there is committed; what follows from that.

@@ -2,17 +2,18 @@
 //!
 //! At the beginning the state of every partition at its log end is noted; then the tails up to there are written, their
 //! segments synced, manifests brought up to date, and only then the record replaced and the journal purged.
-//! A partition that fails on the way is left out of the record: it is scanned in full at the next start.
+//! Of a partition that fails on the way the record says again what it said before.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hallows_runtime::{DiskOp, DiskOutcome, FileHandle};
-use hallows_types::{Monotonic, Now, Offset};
+use hallows_types::{Monotonic, Now, Offset, PartitionId};
 
 use super::{Shutdown, Storage, key_of};
-use crate::checkpoint::{encode, encode_record, path};
+use crate::checkpoint::{encode, encode_record, path, with_log_start};
 use crate::codec::Writer;
 use crate::error::Failure;
 use crate::manifest::SegmentId;
@@ -40,6 +41,10 @@ pub(super) struct CheckpointRun {
     succeeded: bool,
     marks: Vec<Mark>,
     records: Vec<u8>,
+    /// What the checkpoint file says of each partition: it stays true, and is said again, once a partition has failed.
+    recorded: BTreeMap<PartitionId, Bytes>,
+    /// What the file being written says.
+    recording: BTreeMap<PartitionId, Bytes>,
     /// Journal blocks up to this one are covered.
     sequence: u64,
     synced: Vec<SyncedSegment>,
@@ -65,7 +70,7 @@ enum Phase {
 #[derive(Clone, Debug)]
 struct Mark {
     key: PartitionKey,
-    id: hallows_types::PartitionId,
+    id: PartitionId,
     /// The log end when the checkpoint began.
     end: Offset,
     /// The end of what was written when its segments were synced.
@@ -92,7 +97,7 @@ struct SavedIndex {
 }
 
 impl CheckpointRun {
-    pub(super) fn new(due: Monotonic) -> Self {
+    pub(super) fn new(due: Monotonic, recorded: BTreeMap<PartitionId, Bytes>) -> Self {
         Self {
             phase: Phase::Idle,
             due,
@@ -102,6 +107,8 @@ impl CheckpointRun {
             succeeded: true,
             marks: Vec::new(),
             records: Vec::new(),
+            recorded,
+            recording: BTreeMap::new(),
             sequence: 0,
             synced: Vec::new(),
             indexes: Vec::new(),
@@ -110,6 +117,11 @@ impl CheckpointRun {
 
     pub(super) fn is_idle(&self) -> bool {
         self.phase == Phase::Idle
+    }
+
+    /// Whether the checkpoint file says something of a partition.
+    pub(super) fn has_record(&self, id: PartitionId) -> bool {
+        self.recorded.contains_key(&id)
     }
 
     pub(super) const fn succeeded(&self) -> bool {
@@ -385,10 +397,11 @@ impl Storage {
         };
     }
 
-    /// Replaces the record with the state noted at the beginning, without partitions that failed or were removed
-    /// meanwhile.
+    /// Replaces the record with the state noted at the beginning. Of a partition that failed the old record is kept:
+    /// without it the next start would not know how much of the log must be there.
     fn record_checkpoint(&mut self) {
-        let mut records = Vec::with_capacity(self.checkpoint.records.len());
+        let noted = Bytes::from(std::mem::take(&mut self.checkpoint.records));
+        let mut recording = BTreeMap::new();
         for mark in &self.checkpoint.marks {
             let alive = self
                 .partitions
@@ -396,9 +409,19 @@ impl Storage {
                 .is_some_and(|p| p.id == mark.id && p.failure.is_none() && !p.removed);
             if alive {
                 debug_assert!(mark.written >= mark.end);
-                records.extend_from_slice(&self.checkpoint.records[mark.record.clone()]);
+                recording.insert(mark.id, noted.slice(mark.record.clone()));
             }
         }
+        for (_, partition) in &self.partitions {
+            if partition.failure.is_some()
+                && !partition.removed
+                && let Some(old) = self.checkpoint.recorded.get(&partition.id)
+            {
+                recording.insert(partition.id, with_log_start(old, partition.log_start));
+            }
+        }
+        let records: Vec<u8> = recording.values().flatten().copied().collect();
+        self.checkpoint.recording = recording;
         self.checkpoint.phase = Phase::Recording;
         let op = DiskOp::Replace {
             path: path(self.shard),
@@ -412,6 +435,7 @@ impl Storage {
         match result {
             Ok(_) => {
                 self.checkpoint.phase = Phase::Idle;
+                self.checkpoint.recorded = std::mem::take(&mut self.checkpoint.recording);
                 self.checkpoint.succeeded = true;
                 self.statistics.checkpoints += 1;
                 self.journal.purge_to(self.checkpoint.sequence);

@@ -15,6 +15,7 @@ mod write;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hallows_runtime::{DiskOp, DiskToken, Random};
 use hallows_types::{LeaderEpoch, Monotonic, Now, Offset, PartitionId, ShardId};
 use slab::Slab;
@@ -104,6 +105,8 @@ pub(crate) struct Start {
     pub(crate) journal: Journal,
     pub(crate) partitions: Vec<Partition>,
     pub(crate) pool: Pool,
+    /// What the checkpoint file says of each partition.
+    pub(crate) recorded: BTreeMap<PartitionId, Bytes>,
     pub(crate) seed: u64,
 }
 
@@ -122,7 +125,7 @@ impl Storage {
             events: VecDeque::new(),
             random: Random::from_seed(start.seed),
             queued: Vec::new(),
-            checkpoint: CheckpointRun::new(checkpoint_due),
+            checkpoint: CheckpointRun::new(checkpoint_due, start.recorded),
             space: Space {
                 full: false,
                 exhausted: false,
@@ -221,14 +224,17 @@ impl Storage {
         self.at(key)
     }
 
-    /// The epoch for appends from now on; must not be below the present one.
+    /// The epoch for appends from now on. Epochs never go back: one below that of the last batch is not taken.
     ///
     /// # Panics
-    /// When `key` names no partition, or the epoch would go back.
+    /// When `key` names no partition.
     pub fn set_leader_epoch(&mut self, key: PartitionKey, epoch: LeaderEpoch) {
         let partition = self.at_mut(key);
-        assert!(epoch >= partition.leader_epoch, "leader epochs never go back");
-        partition.leader_epoch = epoch;
+        if epoch < partition.leader_epoch {
+            let known = partition.leader_epoch;
+            tracing::warn!(partition = %partition.id, %epoch, %known, "an older leader epoch is not taken");
+        }
+        partition.leader_epoch = partition.leader_epoch.max(epoch);
     }
 
     /// The largest epoch not above `epoch` and its end offset; below the first known one, the asked epoch and that
@@ -426,7 +432,10 @@ impl Storage {
         tracing::error!(partition = %partition.id, %failure, "the partition accepts nothing more");
         partition.failure = Some(failure.clone());
         let waiting = partition.checkpoint_target.take().is_some();
-        if partition.tail.bytes() > 0 {
+        // What is not synced, or not even recorded, may have its only copy there.
+        let only_journaled = partition.tail.bytes() > 0 || !partition.is_synced();
+        let id = partition.id;
+        if only_journaled || !self.checkpoint.has_record(id) {
             self.journal.pin();
         }
         if waiting {

@@ -418,7 +418,7 @@ impl Storage {
                 break;
             }
             match BatchHeader::parse(rest) {
-                Ok(header) if fits(&header, &index, size) => index.push(&header, REBUILD_INTERVAL_BYTES),
+                Ok(header) if index.accepts(&header, u64::from(size)) => index.push(&header, REBUILD_INTERVAL_BYTES),
                 Ok(_) => return self.index_failed(id, damaged(id, index.covered_bytes(), "an impossible batch")),
                 Err(what) => return self.index_failed(id, damaged(id, index.covered_bytes(), what)),
             }
@@ -565,13 +565,6 @@ fn find_in_heads(data: &[u8], id: SegmentId, start: u32, offset: Offset) -> Foun
             None => return Found::Damage(position, "a batch beyond the segment's end"),
         };
     }
-}
-
-/// Whether a batch may be the next one of a segment of `size` bytes.
-fn fits(header: &BatchHeader, index: &SegmentIndex, size: u32) -> bool {
-    header.base_offset >= index.covered_end()
-        && header.end_offset().is_some()
-        && header.size_bytes <= size - index.covered_bytes()
 }
 
 /// Damage inside a segment.
