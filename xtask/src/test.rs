@@ -51,6 +51,10 @@ const SUITES: &[Suite] = &[
         commands: &[&["cargo", "test", "--workspace"]],
     },
     Suite {
+        name: "api sweep",
+        commands: &[&["cargo", "xtask", "api-sweep"]],
+    },
+    Suite {
         name: "simulation",
         commands: &[&["cargo", "xtask", "sim", "--seeds", "200"]],
     },
