@@ -1,9 +1,10 @@
 //! Progress on standard error, where a person is watching and it disturbs nothing.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 const TICK: Duration = Duration::from_millis(120);
 
@@ -11,7 +12,7 @@ const TICK: Duration = Duration::from_millis(120);
 pub(crate) fn bar(length: u64, unit: Unit) -> ProgressBar {
     let template = match unit {
         Unit::Bytes => "{bar:30} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left  {msg}",
-        Unit::Records => "{bar:30} {human_pos}/{human_len} records, {per_sec}, {eta} left  {msg}",
+        Unit::Records => "{bar:30} {human_pos}/{human_len} records, {rate}, {eta} left  {msg}",
     };
     styled(ProgressBar::new(length), template)
 }
@@ -20,7 +21,7 @@ pub(crate) fn bar(length: u64, unit: Unit) -> ProgressBar {
 pub(crate) fn counter() -> ProgressBar {
     let counter = styled(
         ProgressBar::new_spinner(),
-        "{spinner} {human_pos} records, {per_sec}  {msg}",
+        "{spinner} {human_pos} records, {rate}  {msg}",
     );
     counter.enable_steady_tick(TICK);
     counter
@@ -50,5 +51,9 @@ fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template(template).expect("the templates above are well formed");
-    bar.with_style(style)
+    let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // A terminal that cannot be written is no reason to stop.
+        let _ = write!(out, "{:.0}/s", state.per_sec());
+    };
+    bar.with_style(style.with_key("rate", rate))
 }

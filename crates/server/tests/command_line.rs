@@ -191,6 +191,42 @@ fn ctrl_c_ends_a_consumer_that_waits() {
 }
 
 #[test]
+fn a_consumer_outlives_a_restart_and_gives_up_on_an_absent_broker() {
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    broker.succeed_with_input(&["produce", "greetings"], b"one\n");
+    let address = broker.address.clone();
+    let mut child = hallows()
+        .args([
+            "consume",
+            "greetings",
+            "--from-beginning",
+            "--timeout",
+            "2",
+            "-b",
+            &address,
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut next_line = || {
+        let mut line = String::new();
+        out.read_line(&mut line).expect("it prints text");
+        line
+    };
+    assert_eq!(next_line(), "one\n");
+    broker.kill();
+    let broker = Broker::start_with(&data, &["--set", &format!("listeners=PLAINTEXT://{address}")]);
+    broker.succeed_with_input(&["produce", "greetings"], b"two\n");
+    assert_eq!(next_line(), "two\n");
+    broker.kill();
+    assert_eq!(next_line(), "", "it prints nothing more");
+    assert_eq!(wait(&mut child).code(), Some(3));
+}
+
+#[test]
 fn an_absent_broker_and_a_wrong_partition_have_codes_of_their_own() {
     let (_guard, data) = directory();
     let broker = Broker::start(&data);

@@ -168,6 +168,20 @@ fn a_foreign_format_is_named_and_left_alone() {
 }
 
 #[test]
+fn a_newer_format_is_named_and_left_alone() {
+    let (_guard, data) = directory();
+    Broker::start(&data).stop();
+    let file = data.join("hallows.format");
+    let mut bytes = fs::read(&file).expect("it was written");
+    // The version follows the magic; its place and meaning are the same in every format.
+    bytes[8] = 9;
+    fs::write(&file, &bytes).expect("it may be written");
+    let parts = ["cannot start", "format 9", "newer release", "log.dirs"];
+    check_refused(&try_start(&data, &[]), 4, &parts);
+    assert_eq!(fs::read(&file).expect("it is still there"), bytes);
+}
+
+#[test]
 fn all_wrong_settings_are_named_at_once() {
     let (_guard, data) = directory();
     let refused = try_start(

@@ -1,5 +1,6 @@
 //! `hallows consume`: records become lines of standard output.
 
+mod presence;
 mod source;
 mod start;
 
@@ -80,6 +81,7 @@ pub(crate) fn run(arguments: &ConsumeArguments) -> Result<Exit, Failure> {
     let mut printer = Printer::new(arguments, source.remaining()?);
     let read = read(arguments, &mut source, &mut printer, &interrupt);
     printer.progress.finish_and_clear();
+    // A member that leaves spares the others the wait for its session; after an error nobody may be there to tell.
     let left = source.leave();
     read?;
     left?;

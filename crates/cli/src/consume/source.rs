@@ -7,6 +7,7 @@ use hallows_client::{
     Client, ConsumedRecord, Consumer, ConsumerOptions, GroupConsumer, GroupOptions, OffsetAt, OffsetReset,
 };
 
+use super::presence::Presence;
 use super::start::Start;
 use crate::Failure;
 
@@ -17,6 +18,7 @@ pub(super) struct Source {
     reader: Reader,
     /// Where each partition ended when it was first looked at; filled when somebody asks.
     ends: Offsets,
+    presence: Presence,
 }
 
 enum Reader {
@@ -26,8 +28,12 @@ enum Reader {
 
 impl Source {
     /// A member of a group.
-    pub(super) fn group(client: Client, group: &str, topics: &[&str], from_beginning: bool) -> Result<Self, Failure> {
-        let mut client = client;
+    pub(super) fn group(
+        mut client: Client,
+        group: &str,
+        topics: &[&str],
+        from_beginning: bool,
+    ) -> Result<Self, Failure> {
         for topic in topics {
             client.topic(topic)?;
         }
@@ -40,10 +46,7 @@ impl Source {
             ..GroupOptions::new(group)
         };
         let member = GroupConsumer::new(client, topics, options, ConsumerOptions::default());
-        Ok(Self {
-            reader: Reader::Group(member),
-            ends: Offsets::new(),
-        })
+        Ok(Self::new(Reader::Group(member)))
     }
 
     /// Partitions of topics: those in `only`, or all with an empty list.
@@ -59,18 +62,30 @@ impl Source {
                 assign(&mut consumer, topic, partition, start)?;
             }
         }
-        Ok(Self {
-            reader: Reader::Partitions(consumer),
+        Ok(Self::new(Reader::Partitions(consumer)))
+    }
+
+    fn new(mut reader: Reader) -> Self {
+        let patience = reader.client().options().retry_timeout;
+        Self {
+            reader,
             ends: Offsets::new(),
-        })
+            presence: Presence::new(patience),
+        }
     }
 
     /// Records, or none after a while.
     pub(super) fn poll(&mut self, wait: Duration) -> Result<Vec<ConsumedRecord>, Failure> {
-        Ok(match &mut self.reader {
+        let records = match &mut self.reader {
             Reader::Partitions(consumer) => consumer.poll(wait)?,
             Reader::Group(member) => member.poll(wait)?,
-        })
+        };
+        if records.is_empty() {
+            self.presence.look(self.reader.client())?;
+        } else {
+            self.presence.seen();
+        }
+        Ok(records)
     }
 
     /// Commits offsets, if this is a member of a group.
@@ -134,16 +149,22 @@ impl Source {
                 unknown.entry(topic).or_default().push((*partition, OffsetAt::Latest));
             }
         }
-        let client = match &mut self.reader {
-            Reader::Partitions(consumer) => consumer.client(),
-            Reader::Group(member) => member.client(),
-        };
+        let client = self.reader.client();
         for (topic, partitions) in unknown {
             for (partition, end) in client.list_offsets(topic, &partitions)? {
                 self.ends.insert((topic.to_owned(), partition), end.offset);
             }
         }
         Ok(())
+    }
+}
+
+impl Reader {
+    fn client(&mut self) -> &mut Client {
+        match self {
+            Self::Partitions(consumer) => consumer.client(),
+            Self::Group(member) => member.client(),
+        }
     }
 }
 
