@@ -122,7 +122,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut random = Random::from_seed(arguments.seed);
     for cycle in 1..=arguments.cycles {
         let whole = cycle == arguments.cycles || (arguments.log_gib == 0 && cycle % WHOLE_EVERY == 0);
-        let done = run_cycle(cycle, whole, arguments, &mut broker, &mut topics, &mut random, &mut report);
+        let done = run_cycle(
+            cycle,
+            whole,
+            arguments,
+            &mut broker,
+            &mut topics,
+            &mut random,
+            &mut report,
+        );
         if let Err(error) = done {
             let (seed, kept) = (arguments.seed, broker.keep());
             return Err(error.context(format!("cycle {cycle} of seed {seed}, data kept in {}", kept.display())));
@@ -254,7 +262,11 @@ fn fill(broker: &Broker, topics: &mut [Topic], gib: u64) -> Result<()> {
     let start = Instant::now();
     let epochs = await_leaders(broker, topics)?;
     let share = (gib << 30) / 2;
-    for (topic, epochs) in topics.iter_mut().zip(&epochs).filter(|(topic, _)| topic.class.keeps_all) {
+    for (topic, epochs) in topics
+        .iter_mut()
+        .zip(&epochs)
+        .filter(|(topic, _)| topic.class.keeps_all)
+    {
         let producer = topic.producers.first_mut().context("a class has producers")?;
         let acknowledged = producer.run(&broker.address(), epochs, Load::Bulk(share))?;
         topic.note(acknowledged);
@@ -279,7 +291,12 @@ fn await_leaders(broker: &Broker, topics: &[Topic]) -> Result<Vec<Vec<i32>>> {
                 break;
             }
             if Instant::now() > deadline {
-                bail!("only {} of {} partitions of {} have a leader", found.len(), topic.ledgers.len(), topic.name);
+                bail!(
+                    "only {} of {} partitions of {} have a leader",
+                    found.len(),
+                    topic.ledgers.len(),
+                    topic.name
+                );
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -318,7 +335,9 @@ impl Topic {
         let from = if whole { 0 } else { self.checked_to[place] };
         let mut check = self.ledgers[place].check_from(from);
         let mut consumer = Consumer::new(connect(address)?, ConsumerOptions::default());
-        let ends = consumer.client().list_offsets(&self.name, &[(partition, OffsetAt::Latest)])?;
+        let ends = consumer
+            .client()
+            .list_offsets(&self.name, &[(partition, OffsetAt::Latest)])?;
         let end = ends.get(&partition).context("a partition has an end")?.offset;
         // A lost tail may end before what was checked already.
         consumer.assign(&self.name, partition, from.min(end));
@@ -334,7 +353,10 @@ impl Topic {
             }
             next = consumer.positions().values().copied().next().unwrap_or(next);
             if moved.elapsed() > STALL_TIMEOUT {
-                bail!("{}-{partition} cannot be read beyond {next}; its end is {end}", self.name);
+                bail!(
+                    "{}-{partition} cannot be read beyond {next}; its end is {end}",
+                    self.name
+                );
             }
         }
         let (found, lost) = check.end();

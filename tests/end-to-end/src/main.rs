@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "a task talks to the person at the terminal")]
 
+mod clients;
 mod crash;
 
 use clap::{Parser, Subcommand};
@@ -15,12 +16,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Runs stock Kafka clients, one scenario after the other, against a real broker.
+    Clients(clients::Arguments),
     /// Kills a loaded broker again and again and looks for what it lost.
     Crash(crash::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
+        Task::Clients(arguments) => clients::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
     }
 }

@@ -211,7 +211,13 @@ mod tests {
 
     #[test]
     fn a_whole_log_is_clean_and_unacknowledged_records_may_surround_it() {
-        let log = [(4, 4, at(9)), (5, 4, at(10)), (6, 4, at(11)), (7, 4, at(12)), (8, 4, at(13))];
+        let log = [
+            (4, 4, at(9)),
+            (5, 4, at(10)),
+            (6, 4, at(11)),
+            (7, 4, at(12)),
+            (8, 4, at(13)),
+        ];
         check(&log, Found::default());
     }
 
@@ -243,7 +249,10 @@ mod tests {
             repeated: 1,
             ..Found::default()
         };
-        check(&[(5, 4, at(10)), (6, 4, at(11)), (7, 4, at(12)), (8, 4, at(12))], repeated);
+        check(
+            &[(5, 4, at(10)), (6, 4, at(11)), (7, 4, at(12)), (8, 4, at(12))],
+            repeated,
+        );
         let corrupt = Found {
             corrupt: 1,
             ..Found::default()

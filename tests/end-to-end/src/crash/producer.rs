@@ -150,7 +150,9 @@ impl Producer {
                     thread::sleep(Duration::from_micros(self.random.below(PAUSE_US_MAX)));
                 }
             }
-            let Some(ticket) = tickets.pop_front() else { return Ok(()) };
+            let Some(ticket) = tickets.pop_front() else {
+                return Ok(());
+            };
             let answer: ProduceResponse = connection.receive(ticket)?;
             acknowledged.extend(self.settle(&answer, epochs)?);
         }
@@ -240,7 +242,10 @@ impl Producer {
     fn settle(&mut self, answer: &ProduceResponse, epochs: &[i32]) -> Result<Option<Acknowledgement>> {
         let batch = self.unanswered.pop_front().context("an answer without a request")?;
         let topic = answer.responses.first().context("an answer names its topic")?;
-        let partition = topic.partition_responses.first().context("an answer names its partition")?;
+        let partition = topic
+            .partition_responses
+            .first()
+            .context("an answer names its partition")?;
         match partition.error_code {
             ErrorCode::NONE => {}
             // It is stored, and its offset is no longer known to the broker.
@@ -249,7 +254,10 @@ impl Producer {
                 "{}-{} refused {batch} with {code}; not answered yet: {}",
                 self.settings.topic,
                 batch.partition,
-                self.unanswered.iter().map(|batch| format!("{batch}, ")).collect::<String>()
+                self.unanswered
+                    .iter()
+                    .map(|batch| format!("{batch}, "))
+                    .collect::<String>()
             ),
         }
         let acked = Acked {

@@ -65,7 +65,11 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for row in &self.rows {
-            let note = if row.class.keeps_all { "" } else { "  (may lose its tail)" };
+            let note = if row.class.keeps_all {
+                ""
+            } else {
+                "  (may lose its tail)"
+            };
             writeln!(f, "class={} {}{note}", row.class.name, Figures::of([row]))?;
         }
         // What `memory` loses it says in its own line.

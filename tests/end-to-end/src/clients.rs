@@ -1,0 +1,200 @@
+//! Stock Kafka clients × scenarios, real programs against a real broker.
+//!
+//! Each client has a broker of its own and goes through the scenarios one after the other; several clients run at once.
+//! A cell passes, fails, or is skipped for a reason that stands in `tests/clients/skips.txt`; a client whose language
+//! is not on this machine is skipped as a whole, and the table says why.
+
+mod bench;
+mod install;
+mod java_tools;
+mod kcat;
+mod program;
+mod scenarios;
+mod skips;
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use hallows_testkit::{Broker, BrokerOptions, DataDirectory, find_program};
+
+use bench::Bench;
+use install::CLIENTS;
+use scenarios::{SCENARIOS, Scenario};
+use skips::Skips;
+
+/// Runs stock Kafka clients, one scenario after the other, against a real broker.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only clients whose names contain this.
+    #[arg(long)]
+    client: Option<String>,
+    /// Only scenarios whose names contain this.
+    #[arg(long)]
+    scenario: Option<String>,
+    /// Clients that run at the same time.
+    #[arg(long, default_value_t = 3)]
+    jobs: usize,
+    /// Shards of each broker.
+    #[arg(long, default_value_t = 2)]
+    shards: u16,
+    /// Where clients are installed and kept between runs.
+    #[arg(long, env = "CLIENTS_DIRECTORY", default_value = "target/clients")]
+    directory: PathBuf,
+    /// The folder of the clients' programs.
+    #[arg(long, default_value = "tests/clients")]
+    programs: PathBuf,
+}
+
+/// What became of one cell.
+#[derive(Clone, Debug)]
+enum Cell {
+    Passed(Duration),
+    Failed(String),
+    Skipped(String),
+}
+
+/// The cells of one client, in the order of its scenarios.
+struct Row {
+    client: &'static str,
+    cells: Vec<(&'static str, Cell)>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let skips = Skips::read(&arguments.programs.join("skips.txt"))?;
+    let contains = |name: &str, part: &Option<String>| part.as_ref().is_none_or(|part| name.contains(part.as_str()));
+    let clients: Vec<_> = CLIENTS
+        .iter()
+        .filter(|client| contains(client.name, &arguments.client))
+        .collect();
+    let scenarios: Vec<_> = SCENARIOS
+        .iter()
+        .filter(|scenario| contains(scenario.name, &arguments.scenario))
+        .collect();
+    if clients.is_empty() || scenarios.is_empty() {
+        bail!("no client or no scenario has such a name");
+    }
+    skips.check(&CLIENTS.iter().map(|client| client.name).collect::<Vec<_>>())?;
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..arguments.jobs.clamp(1, clients.len()) {
+            scope.spawn(|| {
+                while let Some(client) = clients.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let row = run_client(client, &scenarios, &skips, arguments);
+                    rows.lock().expect("no thread panics with it").push(row);
+                }
+            });
+        }
+    });
+    let mut rows = rows.into_inner().expect("no thread panics with it");
+    rows.sort_by_key(|row| CLIENTS.iter().position(|client| client.name == row.client));
+    print(&rows, &scenarios)
+}
+
+fn run_client(client: &install::Client, scenarios: &[&Scenario], skips: &Skips, arguments: &Arguments) -> Row {
+    let program = (client.install)(&install::Place {
+        programs: &arguments.programs.join(client.folder),
+        directory: &arguments.directory,
+    });
+    let cells = match program {
+        Err(reason) => {
+            let reason = format!("{reason:#}");
+            println!("{}: not on this machine: {reason}", client.name);
+            let skipped = |scenario: &&Scenario| (scenario.name, Cell::Skipped(reason.clone()));
+            scenarios.iter().map(skipped).collect()
+        }
+        Ok(program) => match start(program, arguments) {
+            Ok(mut bench) => {
+                let cell = |scenario: &&Scenario| run_cell(client.name, scenario, skips, &mut bench);
+                scenarios.iter().map(cell).collect()
+            }
+            Err(error) => {
+                let failed = |scenario: &&Scenario| (scenario.name, Cell::Failed(format!("{error:#}")));
+                scenarios.iter().map(failed).collect()
+            }
+        },
+    };
+    Row {
+        client: client.name,
+        cells,
+    }
+}
+
+fn start(program: program::Program, arguments: &Arguments) -> Result<Bench> {
+    let mut options = BrokerOptions::new(find_program()?).with("group.initial.rebalance.delay.ms", "500");
+    options.shards = arguments.shards;
+    let broker = Broker::start(options, DataDirectory::fresh()?).context("no broker")?;
+    Ok(Bench { program, broker })
+}
+
+fn run_cell(client: &str, scenario: &Scenario, skips: &Skips, bench: &mut Bench) -> (&'static str, Cell) {
+    if let Some(reason) = skips.reason(client, scenario.name) {
+        return (scenario.name, Cell::Skipped(reason.to_owned()));
+    }
+    let start = Instant::now();
+    let result = (scenario.run)(bench);
+    let took = start.elapsed();
+    let cell = match result {
+        Ok(()) => Cell::Passed(took),
+        Err(error) => Cell::Failed(format!("{error:#}")),
+    };
+    let word = if matches!(cell, Cell::Passed(_)) {
+        "passed"
+    } else {
+        "FAILED"
+    };
+    println!("{client}, {}: {word} after {:.1} s", scenario.name, took.as_secs_f32());
+    (scenario.name, cell)
+}
+
+/// The table, then what failed and why, then the sum.
+fn print(rows: &[Row], scenarios: &[&Scenario]) -> Result<()> {
+    print!("\n{:<17}", "");
+    for row in rows {
+        print!(" {:>10}", row.client.chars().take(10).collect::<String>());
+    }
+    println!();
+    for scenario in scenarios {
+        print!("{:<17}", scenario.name);
+        for row in rows {
+            let cell = row.cells.iter().find(|(name, _)| *name == scenario.name);
+            let shown = match cell.map(|(_, cell)| cell) {
+                Some(Cell::Passed(took)) => format!("{:.1} s", took.as_secs_f32()),
+                Some(Cell::Failed(_)) => "FAILED".to_owned(),
+                Some(Cell::Skipped(_)) => "skipped".to_owned(),
+                None => String::new(),
+            };
+            print!(" {shown:>10}");
+        }
+        println!();
+    }
+    let (mut passed, mut skipped, mut failed) = (0, 0, 0);
+    println!();
+    for row in rows {
+        for (scenario, cell) in &row.cells {
+            match cell {
+                Cell::Passed(_) => passed += 1,
+                Cell::Skipped(reason) => {
+                    skipped += 1;
+                    println!("skipped: {}, {scenario}: {reason}", row.client);
+                }
+                Cell::Failed(reason) => {
+                    failed += 1;
+                    println!("FAILED: {}, {scenario}: {reason}", row.client);
+                }
+            }
+        }
+    }
+    println!(
+        "cells {} passed {passed} skipped {skipped} failed {failed}",
+        passed + skipped + failed
+    );
+    if failed > 0 {
+        bail!("{failed} cells failed");
+    }
+    Ok(())
+}
