@@ -335,3 +335,56 @@ impl Decoder<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::api_sweep::schema::Schema;
+
+    fn schema() -> Schema {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        Schema::load(&root.join("crates/protocol/definitions")).expect("the definitions are well-formed")
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded_in_every_version_of_every_api() {
+        for api in schema().all() {
+            for version in api.versions() {
+                let bytes = encode(&api.request, version, &json!({})).expect("defaults fit every version");
+                let value = decode(&api.request, version, &bytes).expect("our own bytes are well-formed");
+                assert_eq!(
+                    encode(&api.request, version, &value).expect("it was decoded"),
+                    bytes,
+                    "{} {version}",
+                    api.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_protocol_guide() {
+        let schema = schema();
+        let api = schema.api("Heartbeat");
+        let body = json!({"GroupId": "g", "GenerationId": 258, "MemberId": "m"});
+        let old = encode(&api.request, 0, &body).expect("it fits");
+        assert_eq!(hex(&old), "0001670000010200016d");
+        // Compact strings carry their length plus one; then a null instance and no tagged fields.
+        let flexible = encode(&api.request, 4, &body).expect("it fits");
+        assert_eq!(hex(&flexible), "026700000102026d0000");
+    }
+
+    #[test]
+    fn misspelt_fields_and_bytes_left_over_are_errors() {
+        let schema = schema();
+        let api = schema.api("Heartbeat");
+        assert!(encode(&api.request, 0, &json!({"Group": "g"})).is_err());
+        let mut bytes = encode(&api.request, 0, &json!({})).expect("defaults fit");
+        bytes.push(0);
+        assert!(decode(&api.request, 0, &bytes).is_err());
+    }
+}

@@ -198,3 +198,37 @@ fn describe_batch(batch: &[u8], producer: &mut impl FnMut(i64) -> String) -> Str
         crc32c(&batch[HEADER_BYTES..]),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_the_one_of_kafka() {
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+        let theirs = include_bytes!("../../../crates/record/testdata/java-small-none.bin");
+        let words = describe(theirs, |id| id.to_string());
+        assert_eq!(words.len(), 1);
+        assert!(
+            words[0].contains("records 3") && !words[0].contains("crc wrong"),
+            "{words:?}"
+        );
+    }
+
+    #[test]
+    fn a_batch_is_described_by_what_it_says() {
+        let batch = Batch::of(3).by(7, 1, 5);
+        let words = describe(&batch.bytes(), |id| format!("P{id}"));
+        let expected = "offset 0 +2 epoch -1 attributes 0 time 0 to 2 producer P7 1 5 records 3 payload";
+        assert!(words[0].starts_with(expected), "{words:?}");
+        let lying = Batch {
+            crc_lie: true,
+            ..Batch::of(1)
+        };
+        assert!(describe(&lying.bytes(), |id| id.to_string())[0].ends_with("crc wrong"));
+        assert_eq!(
+            describe(&batch.bytes()[..70], |_| String::new()),
+            ["70 bytes of a batch"]
+        );
+    }
+}
