@@ -100,6 +100,7 @@ impl Appends {
 impl InFlight {
     fn begin(&mut self, then: &Then) {
         self.appends += 1;
+        self.deletions += usize::from(matches!(then, Then::OffsetsDeleted { .. }));
         for partition in committing(then) {
             *self.commits.entry(partition.clone()).or_default() += 1;
         }
@@ -107,6 +108,7 @@ impl InFlight {
 
     fn end(&mut self, then: &Then) {
         self.appends -= 1;
+        self.deletions -= usize::from(matches!(then, Then::OffsetsDeleted { .. }));
         for partition in committing(then) {
             if let Some(count) = self.commits.get_mut(partition) {
                 *count -= 1;

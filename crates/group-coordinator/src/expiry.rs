@@ -44,6 +44,7 @@ impl Coordinator {
 fn expired_partitions(group: &Group, now: WallTime, retention_ms: i64) -> Vec<(String, i32)> {
     let since_empty = match (group.state, group.protocol_type.as_deref()) {
         (GroupState::Dead, _) => return Vec::new(),
+        _ if group.in_flight.deletions > 0 => return Vec::new(),
         (GroupState::Empty, Some(_)) if group.state_since != WallTime::NONE => Some(group.state_since),
         (GroupState::Empty, _) => None,
         (GroupState::Stable, Some(CONSUMER)) if group.knows_subscription() => None,

@@ -57,6 +57,8 @@ pub(crate) struct InitialDelay {
 pub(crate) struct InFlight {
     /// Appends of any kind.
     pub(crate) appends: usize,
+    /// Appends that delete offsets; expiry does not repeat what is on its way.
+    pub(crate) deletions: usize,
     /// Commits per partition; never zero.
     pub(crate) commits: BTreeMap<(String, i32), usize>,
 }

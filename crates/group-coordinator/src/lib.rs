@@ -3,6 +3,9 @@
 //! One [`Coordinator`] per partition of `__consumer_offsets`. It reads no clock, knows no wire format and stores
 //! nothing itself: what must survive leaves as [`Row`]s, and committed state changes only when it is told that those
 //! are committed. The rules are those of Apache Kafka's classic groups.
+//!
+//! Deliberately absent: transactional offsets, and the consumer group protocol of KIP-848. A group that has never begun a
+//! generation nor committed an offset is not in the log; Kafka writes an empty row for it.
 #![no_std]
 
 extern crate alloc;

@@ -128,6 +128,25 @@ fn a_commit_on_its_way_keeps_its_group_and_its_partition() {
 }
 
 #[test]
+fn a_group_whose_first_commit_is_on_its_way_stays() {
+    let mut world = World::new();
+    let (id, ticket, _) = world.appended(Request::CommitOffsets(commit(&[(0, 5)])));
+    assert_eq!(
+        world.pass(secs(2 * CHECK)),
+        [],
+        "it has no offset yet, and is not forgotten"
+    );
+    assert_eq!(world.commit(ticket), [answered(id, Answer::Committed(vec![Ok(())]))]);
+    assert_eq!(fetched(&mut world, 0), Some(5));
+
+    world.stable(&[join("1")]);
+    world.appended(leave(&["c-1"]));
+    world.appended(Request::CommitOffsets(commit(&[(1, 6)])));
+    let (_, rows) = only_append(world.pass(secs(8 * DAY)));
+    assert_eq!(rows, [offset_row(0, None)], "once, and without the group");
+}
+
+#[test]
 fn an_empty_group_without_offsets_goes_at_the_next_check() {
     let mut world = World::new();
     world.stable(&[join("1")]);

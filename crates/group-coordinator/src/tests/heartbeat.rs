@@ -80,6 +80,12 @@ fn static_members_without_a_rebalance_timeout_do_not_keep_a_tick_for_ever() {
     let ids = world.stable(&[hasty("a", "1"), hasty("b", "1"), join("3")]);
     let (_, effects) = world.ask(leave(&["c-3"]));
     assert_eq!(effects.len(), 1);
+    world.pass(Duration::from_millis(10));
+    let next = world.coordinator.next_deadline();
+    assert!(
+        next >= world.now.monotonic.after(Duration::from_millis(900)),
+        "nor look at every tick"
+    );
     // Nobody joins again: the two keep their place until their sessions end.
     world.pass(secs(8));
     assert_eq!(world.state("g"), Some(GroupState::PreparingRebalance));
