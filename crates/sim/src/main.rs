@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use hallows_sim::{Report, Sabotage, simulate};
+use tracing_subscriber::EnvFilter;
 
 /// Kills simulated machines and looks for what they promised.
 #[derive(Parser)]
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Silent unless RUST_LOG asks; the simulation has no wall clock worth printing.
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off")))
         .without_time()
         .with_writer(std::io::stderr)
         .init();

@@ -58,7 +58,7 @@ impl File for SimFile {
         let mut state = self.disk.lock();
         let state = &mut *state;
         state.check(self.disk.boot)?;
-        if self.mode == OpenMode::Direct && !(offset % 512 == 0 && buffer.len() % 512 == 0) {
+        if self.mode == OpenMode::Direct && !(offset.is_multiple_of(512) && buffer.len().is_multiple_of(512)) {
             return Err(ErrorKind::InvalidInput.into());
         }
         if state.random.per_million(state.rates.read_fails) {
@@ -108,7 +108,7 @@ impl File for SimFile {
     fn write_durable(&self, data: &AlignedBuffer, offset: u64) -> io::Result<()> {
         self.writable(false)?;
         let start = Self::position(offset)?;
-        if start % ALIGNMENT != 0 || data.len() % ALIGNMENT != 0 {
+        if start % ALIGNMENT != 0 || !data.len().is_multiple_of(ALIGNMENT) {
             return Err(ErrorKind::InvalidInput.into());
         }
         let mut state = self.disk.lock();

@@ -309,6 +309,9 @@ impl SimDisk {
     }
 
     /// Flips one bit of a file for good, on the medium and in the cache: damage. `false` if the file has no such byte.
+    ///
+    /// # Panics
+    /// When a byte has no such bit.
     pub fn damage(&self, path: &str, position: u64, bit: u8) -> bool {
         let mut state = self.lock();
         let Ok(inode) = state.names.file(path) else {

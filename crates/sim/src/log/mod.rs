@@ -70,12 +70,11 @@ pub fn run(seed: u64, sabotage: Sabotage) -> Outcome {
     let mut run = Run::new(seed, sabotage);
     let verdict = run.play();
     run.outcome.violation = verdict.err();
-    run.outcome.acknowledged = run
+    run.outcome.acknowledged += run
         .partitions
         .values()
         .map(|tracked| tracked.ledger.acknowledged)
-        .sum::<u64>()
-        + run.outcome.acknowledged;
+        .sum::<u64>();
     run.outcome.fingerprint = run.world.trace().hash();
     run.outcome.disk = run.world.disk().counts();
     run.outcome.network = *run.world.network();

@@ -159,6 +159,9 @@ impl<T: Turn> World<T> {
     }
 
     /// The time.
+    ///
+    /// # Panics
+    /// When the world has lasted longer than milliseconds can count.
     #[must_use]
     pub fn now(&self) -> Now {
         let elapsed_ms = i64::try_from(self.now / NANOSECONDS_PER_MILLISECOND).expect("a world lasts minutes");
