@@ -128,3 +128,14 @@ pub(crate) struct ReadData {
     /// Where the client's history leaves ours (KIP-595): epoch and its end.
     pub(crate) diverging: Option<(LeaderEpoch, Offset)>,
 }
+
+impl ReadData {
+    /// Up to where a client may read.
+    pub(crate) const fn end(&self, read_committed: bool) -> Offset {
+        if read_committed {
+            self.last_stable_offset
+        } else {
+            self.high_watermark
+        }
+    }
+}

@@ -11,8 +11,8 @@ use crate::shard::{Shard, Timer};
 
 use super::session::Session;
 use super::{
-    FINAL_EPOCH, FetchAnswer, FetchOp, FetchedPartition, INITIAL_EPOCH, ReadAnswer, ReadFailure, ReadOp, TopicRef,
-    Watcher,
+    FINAL_EPOCH, FetchAnswer, FetchOp, FetchedPartition, INITIAL_EPOCH, ReadAnswer, ReadData, ReadFailure, ReadOp,
+    TopicRef, Watcher,
 };
 
 /// A fetch that has not been answered.
@@ -309,8 +309,16 @@ impl Shard {
                 }
                 total_bytes += u64::from(data.size_bytes);
             }
-            if answer.as_ref().map_or(true, |data| data.size_bytes > 0) {
-                // There may be more of it, or the error may pass: look again next time, after the others.
+            let fetch_offset = session.entries[index as usize]
+                .as_ref()
+                .map(|entry| entry.request.fetch_offset);
+            let is_behind = |data: &ReadData| fetch_offset.is_some_and(|offset| offset < data.end(poll.read_committed));
+            if answer
+                .as_ref()
+                .map_or(true, |data| data.size_bytes > 0 || is_behind(data))
+            {
+                // There may be more of it, or the error may pass, or the answer had no room for it: look again next
+                // time, after the others.
                 session.mark_dirty(index);
             }
             let Some(entry) = session.entries[index as usize].as_mut() else {

@@ -192,6 +192,9 @@ impl Shard {
     }
 
     fn session_make_room(&mut self) -> bool {
+        if self.limits.fetch_sessions_max == 0 {
+            return false;
+        }
         let slots = (self.limits.fetch_sessions_max / usize::from(self.shard_count)).max(1);
         if self.sessions.persistent_count() < slots {
             return true;

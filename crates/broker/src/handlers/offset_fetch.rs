@@ -1,5 +1,5 @@
 //! OffsetFetch, versions 1 to 10. All offsets of a group from 2, leader epochs from 5 (KIP-320), require_stable from 7
-//! (KIP-447: always satisfied while there are no transactions), several groups from 8 (KIP-709), topic ids from 10.
+//! (KIP-447: an offset whose commit is on its way is not stable), several groups from 8 (KIP-709), topic ids from 10.
 //!
 //! Version 0 is not served: it reads from ZooKeeper. Deliberately missing: members of the newer group protocol.
 
@@ -41,7 +41,8 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     let mut wanted = wanted(shard, context.version, &request);
     let mut ops = Vec::new();
     for group in &mut wanted {
-        match shard.group_op(&context, Operation::Describe, &group.group, fetch(group)) {
+        let fetch = fetch(group, request.require_stable);
+        match shard.group_op(&context, Operation::Describe, &group.group, fetch) {
             Ok(op) => ops.push(op),
             Err(code) => group.refused = Some(code),
         }
@@ -114,7 +115,7 @@ fn wanted(shard: &Shard, version: i16, request: &OffsetFetchRequest<'_>) -> Vec<
     request.groups.iter().map(group).collect()
 }
 
-fn fetch(wanted: &Wanted) -> Request {
+fn fetch(wanted: &Wanted, require_stable: bool) -> Request {
     let partitions = wanted.topics.as_ref().map(|topics| {
         let named = topics
             .iter()
@@ -126,6 +127,7 @@ fn fetch(wanted: &Wanted) -> Request {
     Request::FetchOffsets(FetchOffsets {
         group: wanted.group.clone(),
         partitions,
+        require_stable,
         ..FetchOffsets::default()
     })
 }
@@ -158,7 +160,11 @@ fn found(shard: &Shard, wanted: Wanted, result: Result<Vec<Committed>, ErrorCode
         topics.push(OffsetFetchResponseTopics {
             name: String::new(),
             topic_id: unknown.id,
-            partitions: unknown.partitions.into_iter().map(unknown_partition).collect(),
+            partitions: unknown
+                .partitions
+                .into_iter()
+                .map(|index| missing_partition(index, ErrorCode::UNKNOWN_TOPIC_ID))
+                .collect(),
         });
     }
     OffsetFetchResponseGroup {
@@ -169,6 +175,9 @@ fn found(shard: &Shard, wanted: Wanted, result: Result<Vec<Committed>, ErrorCode
 }
 
 fn partition(committed: &Committed) -> OffsetFetchResponsePartitions {
+    if committed.unstable {
+        return missing_partition(committed.partition, ErrorCode::UNSTABLE_OFFSET_COMMIT);
+    }
     match &committed.committed {
         Some(value) => OffsetFetchResponsePartitions {
             partition_index: committed.partition,
@@ -187,13 +196,13 @@ fn partition(committed: &Committed) -> OffsetFetchResponsePartitions {
     }
 }
 
-fn unknown_partition(partition_index: i32) -> OffsetFetchResponsePartitions {
+fn missing_partition(partition_index: i32, error_code: ErrorCode) -> OffsetFetchResponsePartitions {
     OffsetFetchResponsePartitions {
         partition_index,
         committed_offset: -1,
         committed_leader_epoch: -1,
         metadata: Some(String::new()),
-        error_code: ErrorCode::UNKNOWN_TOPIC_ID,
+        error_code,
     }
 }
 

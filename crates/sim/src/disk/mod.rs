@@ -311,7 +311,7 @@ impl SimDisk {
     /// Flips one bit of a file for good, on the medium and in the cache: damage. `false` if the file has no such byte.
     ///
     /// # Panics
-    /// When a byte has no such bit.
+    /// Never: a read at the position succeeded before.
     pub fn damage(&self, path: &str, position: u64, bit: u8) -> bool {
         let mut state = self.lock();
         let Ok(inode) = state.names.file(path) else {

@@ -1,3 +1,5 @@
+//! What the disk keeps and loses at a crash.
+
 use bytes::Bytes;
 use hallows_runtime::{AlignedBuffer, DiskOp};
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::BytesMut;
 use hallows_runtime::{Effects, Event, Inbox, Slice, Turn};
 use hallows_storage::{
-    AppendError, Appended, DeleteRecordsError, Durability, LogConfig, Lookup, Origin, PartitionKey, ReadError,
+    AppendError, Appended, Durability, LogConfig, Lookup, Origin, PartitionKey, ReadError,
     ReadOutcome, Storage, StorageEvent, TimeTarget,
 };
 use hallows_types::{LeaderEpoch, Monotonic, Now, Offset, PartitionId, ShardId, WallTime};
@@ -66,7 +66,7 @@ pub(super) enum Answer {
     /// The log starts here at least.
     Deleted(Offset),
     /// The log start did not move.
-    NotDeleted(DeleteRecordsError),
+    NotDeleted,
     /// Where the epoch ends, the present epoch, and the log end.
     Epoch((LeaderEpoch, Offset), LeaderEpoch, Offset),
     /// Done.
@@ -219,7 +219,7 @@ impl Host {
         match self.storage.delete_records(now, key, before) {
             Ok(true) => reply(effects, number, Answer::Deleted(before)),
             Ok(false) => self.rows.entry(key).or_default().deletes.push((number, before)),
-            Err(error) => reply(effects, number, Answer::NotDeleted(error)),
+            Err(_) => reply(effects, number, Answer::NotDeleted),
         }
     }
 

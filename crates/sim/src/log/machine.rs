@@ -27,7 +27,7 @@ const SHARDS_MAX: u64 = 4;
 /// How many changing calls recovery makes before it is interrupted, at most.
 const CALLS_UNTIL_INTERRUPTED_MAX: u64 = 400;
 /// How long an orderly end may take, in nanoseconds of virtual time.
-const STOP_WAIT_MAX: u64 = 600_000_000_000;
+const STOP_WAIT_MAX: u64 = 30_000_000_000;
 /// How long a start takes, in nanoseconds.
 const START_NS: u64 = 50_000_000;
 

@@ -1,3 +1,5 @@
+//! The simulation repeats itself, and it bites.
+
 use super::*;
 
 /// A broken promise must be noticed within this many seeds.
