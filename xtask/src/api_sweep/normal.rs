@@ -140,10 +140,10 @@ fn object(api: &str, fields: &Map<String, Value>, symbols: &mut Symbols) -> Map<
     let name = ["Name", "Topic", "TopicName"]
         .iter()
         .find_map(|key| fields.get(*key).and_then(Value::as_str));
-    if let (Some(name), Some(id)) = (name, fields.get("TopicId").and_then(Value::as_str)) {
-        if !name.is_empty() {
-            symbols.learn_topic(id, name);
-        }
+    if let (Some(name), Some(id)) = (name, fields.get("TopicId").and_then(Value::as_str))
+        && !name.is_empty()
+    {
+        symbols.learn_topic(id, name);
     }
     let node_setting = name.is_some_and(|name| NODE_SETTINGS.contains(&name));
     let mut out = Map::new();

@@ -22,6 +22,9 @@ pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     })
 }
 
+/// What one record carries.
+type KeyAndValue = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// What a batch says, true or not.
 #[derive(Clone)]
 pub(crate) struct Batch {
@@ -35,7 +38,7 @@ pub(crate) struct Batch {
     pub(crate) producer_epoch: i16,
     pub(crate) base_sequence: i32,
     /// Key and value of each record.
-    pub(crate) records: Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>,
+    pub(crate) records: Vec<KeyAndValue>,
     /// Added to the number of records that the header tells.
     pub(crate) count_lie: i32,
     /// Added to the last offset delta that the header tells.

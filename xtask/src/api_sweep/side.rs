@@ -186,11 +186,11 @@ impl<'a> Side<'a> {
         for _ in 0..RETRIES_MAX {
             self.post(connection, api, version, body)?;
             let came = self.receive(connection)?;
-            if let Came::Answer(answer) = &came {
-                if passes_by_itself(answer) {
-                    std::thread::sleep(RETRY_PAUSE);
-                    continue;
-                }
+            if let Came::Answer(answer) = &came
+                && passes_by_itself(answer)
+            {
+                std::thread::sleep(RETRY_PAUSE);
+                continue;
             }
             return Ok(self.keep(label, api, version, came));
         }
