@@ -115,9 +115,7 @@ impl Broker {
         let Some(mut process) = self.process.take() else {
             return Ok(());
         };
-        let asked = Command::new("kill")
-            .args(["-TERM", &process.id().to_string()])
-            .status();
+        let asked = Command::new("kill").args(["-TERM", &process.id().to_string()]).status();
         asked.context("cannot run kill")?;
         let deadline = Instant::now() + STOP_TIMEOUT;
         loop {

@@ -5,9 +5,10 @@
 //! `reminted` counts acknowledged offsets that name other bytes under the same leader epoch; `repeated` and `corrupt`
 //! count what no log may have at all. Only `memory` may lose anything, and only its tail.
 //!
-//! That it bites was shown with a build that answers a produce before its group is in the journal (in
-//! `storage/src/storage/effects.rs`, the high watermark of an `fsync` partition set to the log end on append): it
-//! reports losses of the class `fsync` in the first cycles and ends with 1.
+//! That it bites: before 9661299 it stopped at an idempotent producer of a `written` topic that was refused with
+//! OUT_OF_ORDER_SEQUENCE_NUMBER after a restart, because recovery had left out the producers of a segment sealed since
+//! the last checkpoint. Loss, reminting, repetition and corruption are shown to be counted by the tests of `ledger`
+//! alone: no run against a build that loses acknowledged records on purpose has been made yet.
 
 mod ledger;
 mod producer;
