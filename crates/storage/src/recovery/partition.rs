@@ -224,6 +224,10 @@ impl Work<'_> {
         let segment = self.walk(recovered, entry.id, base, created, (file, size, trusted_bytes))?;
         let whole = u64::from(segment.size) == size;
         let partition = &mut recovered.partition;
+        if segment.size == 0 && !partition.segments.is_empty() {
+            // Nothing of it is left, or nothing was ever in it: the segment before goes on growing.
+            return Ok(false);
+        }
         if let Some(previous) = partition.segments.back_mut() {
             previous.closed = true;
         }
