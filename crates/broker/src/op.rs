@@ -160,7 +160,7 @@ pub(crate) enum PartitionFailure {
 impl PartitionFailure {
     /// Whether nothing of the asked name or id exists.
     pub(crate) const fn is_missing(&self) -> bool {
-        matches!(self, Self::Unknown | Self::UnknownTopicId)
+        matches!(self, Self::Unknown | Self::UnknownTopicId | Self::InconsistentTopicId)
     }
 }
 
