@@ -299,9 +299,6 @@ impl Storage {
     #[must_use]
     pub fn next_deadline(&self) -> Monotonic {
         if self.shutdown != Shutdown::No {
-            return Monotonic::NEVER;
-        }
-        if self.shutdown != Shutdown::No {
             // Nothing is begun any more; what is under way ends with completions.
             return Monotonic::NEVER;
         }
@@ -345,9 +342,11 @@ impl Storage {
             self.begin_checkpoint(now);
             self.drive_checkpoint(now);
         }
-        if self.shutdown == Shutdown::Checkpointing && self.space.exhausted {
+        let under_way = matches!(self.shutdown, Shutdown::Draining | Shutdown::Checkpointing);
+        if under_way && self.space.exhausted {
             // Waiting for room could take for ever; what is acknowledged as durable is in the journal.
             self.abandon_checkpoint();
+            self.shutdown = Shutdown::Checkpointing;
         }
         if self.shutdown == Shutdown::Checkpointing && self.checkpoint.is_idle() {
             self.shutdown = Shutdown::Done;
