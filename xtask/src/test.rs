@@ -48,7 +48,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "workspace tests",
-        commands: &[&["cargo", "test", "--workspace"]],
+        commands: &[&["cargo", "test", "--workspace", "--no-fail-fast"]],
     },
     Suite {
         name: "api sweep",

@@ -85,7 +85,8 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         let failed = names
             .into_iter()
             .zip(results)
-            .filter(|(_, result)| !result.is_ok())
+            // Somebody else's first request was faster; the topic is there.
+            .filter(|(_, result)| !result.is_ok() && result.code != ErrorCode::TOPIC_ALREADY_EXISTS)
             .collect();
         respond(shard, &context, &asked, &failed)
     })

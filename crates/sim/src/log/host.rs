@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use bytes::BytesMut;
 use hallows_runtime::{Effects, Event, Inbox, Slice, Turn};
 use hallows_storage::{
-    AppendError, Appended, Durability, LogConfig, Lookup, Origin, PartitionKey, ReadError,
-    ReadOutcome, Storage, StorageEvent, TimeTarget,
+    AppendError, Appended, Durability, LogConfig, Lookup, Origin, PartitionKey, ReadError, ReadOutcome, Storage,
+    StorageEvent, TimeTarget,
 };
 use hallows_types::{LeaderEpoch, Monotonic, Now, Offset, PartitionId, ShardId, WallTime};
 

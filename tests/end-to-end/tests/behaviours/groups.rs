@@ -1,5 +1,7 @@
 //! Consumer groups, classic protocol.
 
+use std::time::Instant;
+
 use hallows_client::{Connection, ErrorCode, Ticket};
 use hallows_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use hallows_protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
@@ -11,11 +13,13 @@ use hallows_protocol::messages::offset_commit_request::{
 use hallows_protocol::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestTopic};
 use hallows_protocol::messages::offset_fetch_response::OffsetFetchResponsePartition;
 use hallows_protocol::messages::sync_group_request::{SyncGroupRequest, SyncGroupRequestAssignment};
-use hallows_protocol::messages::{DeleteGroupsRequest, DescribeGroupsRequest, HeartbeatRequest, SyncGroupResponse};
+use hallows_protocol::messages::{
+    DeleteGroupsRequest, DescribeGroupsRequest, FindCoordinatorRequest, HeartbeatRequest, SyncGroupResponse,
+};
 use hallows_testkit::Broker;
 use hallows_types::TopicId;
 
-use crate::support::{call, connect, create, fresh_name, shared, start, topic};
+use crate::support::{self, PATIENCE, call, create, fresh_name, shared, start, topic};
 
 /// A version of JoinGroup that lets a member join without an id of its own first.
 const OLD_JOIN: i16 = 3;
@@ -23,6 +27,30 @@ const OLD_JOIN: i16 = 3;
 const JOIN: i16 = 5;
 /// So long that no test sees it pass.
 const SESSION_MS: i32 = 60_000;
+
+/// A connection to a broker whose coordinators have loaded what they know.
+fn connect(broker: &Broker) -> Connection {
+    let mut connection = support::connect(broker);
+    let find = FindCoordinatorRequest {
+        key: "any",
+        ..FindCoordinatorRequest::default()
+    };
+    let list = DescribeGroupsRequest {
+        groups: (0..10).map(|at| &"0123456789"[at..=at]).collect(),
+        ..DescribeGroupsRequest::default()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    // The first to ask has the offsets topic created; after a restart it is read.
+    while call(&mut connection, &find, 2).error_code.is_error()
+        || call(&mut connection, &list, 5)
+            .groups
+            .iter()
+            .any(|group| group.error_code.is_error())
+    {
+        assert!(Instant::now() < deadline, "there never is a coordinator");
+    }
+    connection
+}
 
 /// A member as it joins.
 #[derive(Clone)]
@@ -167,11 +195,11 @@ fn join_pair(broker: &Broker, group: &str) -> Pair {
 
 /// Beats until the group says that it rebalances.
 fn await_rebalance(connection: &mut Connection, group: &str, member: &str, generation: i32) {
-    let deadline = std::time::Instant::now() + crate::support::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         match heartbeat(connection, group, member, generation) {
             ErrorCode::REBALANCE_IN_PROGRESS => return,
-            ErrorCode::NONE => assert!(std::time::Instant::now() < deadline, "it never rebalances"),
+            ErrorCode::NONE => assert!(Instant::now() < deadline, "it never rebalances"),
             error => panic!("{error:?}"),
         }
     }
@@ -204,7 +232,12 @@ fn the_protocol_that_all_members_know_is_chosen_by_their_votes() {
         ..Member::new(&group, "")
     };
     let alone = first.join(&mut one, OLD_JOIN);
-    assert_eq!(alone.protocol_name.as_deref(), Some("only-mine"));
+    assert_eq!(
+        alone.protocol_name.as_deref(),
+        Some("only-mine"),
+        "{:?}",
+        alone.error_code
+    );
     let second = Member {
         protocols: &["common", "second-choice"],
         ..Member::new(&group, "")
@@ -572,9 +605,9 @@ fn committed_offsets_of_a_deleted_topic_disappear() {
         ErrorCode::NONE
     );
     assert_eq!(create(&mut connection, &topic, 1, &[]), ErrorCode::NONE);
-    let deadline = std::time::Instant::now() + crate::support::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     while offset(&mut connection, &group, &topic).committed_offset != -1 {
-        assert!(std::time::Instant::now() < deadline, "they stay");
+        assert!(Instant::now() < deadline, "they stay");
     }
 }
 

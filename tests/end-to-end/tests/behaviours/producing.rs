@@ -176,7 +176,7 @@ fn delete_records(connection: &mut Connection, topic: &str, offset: i64) -> (Err
 fn producer_state_expires_after_producer_id_expiration_ms() {
     let broker = start(&[
         ("producer.id.expiration.ms", "1"),
-        ("producer.id.expiration.check.interval.ms", "1"),
+        ("log.retention.check.interval.ms", "1"),
     ]);
     let mut connection = connect(&broker);
     let topic = topic(&mut connection, 1);

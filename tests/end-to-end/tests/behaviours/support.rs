@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use hallows_client::{Codec, Connection, ConnectionOptions, ErrorCode};
@@ -35,7 +35,7 @@ static SHARED: Mutex<Weak<Broker>> = Mutex::new(Weak::new());
 
 /// A broker with the defaults, except that groups do not wait for further members.
 pub(crate) fn shared() -> Arc<Broker> {
-    let mut shared = SHARED.lock().expect("no test panics while it holds this");
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(broker) = shared.upgrade() {
         return broker;
     }
