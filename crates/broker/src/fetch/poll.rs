@@ -11,8 +11,8 @@ use crate::shard::{Shard, Timer};
 
 use super::session::Session;
 use super::{
-    FINAL_EPOCH, FetchAnswer, FetchOp, FetchedPartition, INITIAL_EPOCH, ReadAnswer, ReadData, ReadFailure, ReadOp,
-    TopicRef, Watcher,
+    FINAL_EPOCH, FetchAnswer, FetchOp, FetchedPartition, INITIAL_EPOCH, ReadAnswer, ReadFailure, ReadOp, TopicRef,
+    Watcher,
 };
 
 /// A fetch that has not been answered.
@@ -292,6 +292,7 @@ impl Shard {
             return Vec::new();
         };
         let mut fetched = Vec::with_capacity(poll.read.len());
+        let mut served = Vec::new();
         let mut total_bytes = 0;
         for (&index, answer) in &poll.read {
             let mut answer = answer.clone();
@@ -305,21 +306,21 @@ impl Shard {
                 if total_bytes > 0 && too_much {
                     data.slices.clear();
                     data.size_bytes = 0;
-                    session.mark_dirty(index);
                 }
                 total_bytes += u64::from(data.size_bytes);
             }
             let fetch_offset = session.entries[index as usize]
                 .as_ref()
                 .map(|entry| entry.request.fetch_offset);
-            let is_behind = |data: &ReadData| fetch_offset.is_some_and(|offset| offset < data.end(poll.read_committed));
-            if answer
-                .as_ref()
-                .map_or(true, |data| data.size_bytes > 0 || is_behind(data))
-            {
-                // There may be more of it, or the error may pass, or the answer had no room for it: look again next
-                // time, after the others.
-                session.mark_dirty(index);
+            match &answer {
+                // The answer had no room for it: its turn is next, before those that were served now.
+                Ok(data) if data.size_bytes == 0 => {
+                    if fetch_offset.is_some_and(|offset| offset < data.end(poll.read_committed)) {
+                        session.mark_dirty(index);
+                    }
+                }
+                // There may be more of it, or the error may pass: look again next time, after the others.
+                Ok(_) | Err(_) => served.push(index),
             }
             let Some(entry) = session.entries[index as usize].as_mut() else {
                 continue;
@@ -334,6 +335,7 @@ impl Shard {
                 });
             }
         }
+        served.into_iter().for_each(|index| session.mark_dirty(index));
         // What exists comes first, as in Kafka.
         fetched.sort_by_key(|fetched| fetched.result.as_ref().is_err_and(PartitionFailure::is_missing));
         fetched

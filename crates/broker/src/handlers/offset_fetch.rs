@@ -39,6 +39,13 @@ struct WantedTopic {
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(OffsetFetchRequest<'_>, context, body);
     let mut wanted = wanted(shard, context.version, &request);
+    let named = wanted
+        .iter()
+        .flat_map(|group| group.topics.iter().flatten())
+        .map(|topic| topic.partitions.len());
+    if wanted.len() + named.sum::<usize>() > shard.limits.request_partitions_max {
+        return Outcome::Close("a request names more than request.partitions.max partitions".to_owned());
+    }
     let mut ops = Vec::new();
     for group in &mut wanted {
         let fetch = fetch(group, request.require_stable);

@@ -58,9 +58,6 @@ impl File for SimFile {
         let mut state = self.disk.lock();
         let state = &mut *state;
         state.check(self.disk.boot)?;
-        if self.mode == OpenMode::Direct && !(offset.is_multiple_of(512) && buffer.len().is_multiple_of(512)) {
-            return Err(ErrorKind::InvalidInput.into());
-        }
         if state.random.per_million(state.rates.read_fails) {
             state.counts.reads_failed += 1;
             return Err(injected("an injected failure of a read"));

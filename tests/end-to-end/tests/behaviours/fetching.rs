@@ -136,7 +136,6 @@ fn the_total_respects_max_bytes_behind_the_first_batch() {
 }
 
 #[test]
-#[ignore = "not run since its fix"]
 fn the_order_of_partitions_rotates_so_that_max_bytes_starves_none() {
     let broker = shared();
     let mut connection = connect(&broker);

@@ -206,7 +206,6 @@ fn await_rebalance(connection: &mut Connection, group: &str, member: &str, gener
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn a_new_member_gets_its_id_first_from_join_version_4_on() {
     let broker = shared();
     let mut connection = connect(&broker);
@@ -222,7 +221,6 @@ fn a_new_member_gets_its_id_first_from_join_version_4_on() {
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn the_protocol_that_all_members_know_is_chosen_by_their_votes() {
     let broker = shared();
     let (mut one, mut other) = (connect(&broker), connect(&broker));
@@ -253,7 +251,6 @@ fn the_protocol_that_all_members_know_is_chosen_by_their_votes() {
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn a_member_without_a_common_protocol_or_of_another_type_is_inconsistent() {
     let broker = shared();
     let mut connection = connect(&broker);
@@ -287,7 +284,6 @@ fn a_member_without_a_common_protocol_or_of_another_type_is_inconsistent() {
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn a_session_timeout_outside_the_bounds_is_invalid() {
     let broker = shared();
     let mut connection = connect(&broker);
@@ -305,7 +301,6 @@ fn a_session_timeout_outside_the_bounds_is_invalid() {
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn a_full_group_takes_no_further_member() {
     let broker = start(&[("group.max.size", "1")]);
     let (mut one, mut other) = (connect(&broker), connect(&broker));
@@ -315,7 +310,6 @@ fn a_full_group_takes_no_further_member() {
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn members_survive_overlapping_rebalances_and_each_gets_its_assignment() {
     let broker = shared();
     let group = fresh_name("group");
@@ -336,7 +330,6 @@ fn members_survive_overlapping_rebalances_and_each_gets_its_assignment() {
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn a_member_that_leaves_makes_the_others_rebalance() {
     let broker = shared();
     let group = fresh_name("group");
@@ -374,7 +367,6 @@ fn join_static(connection: &mut Connection, group: &str, instance: &str) -> Join
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn a_restarted_static_member_keeps_its_assignment_without_a_rebalance_and_fences_the_old_one() {
     let broker = shared();
     let mut connection = connect(&broker);
@@ -413,7 +405,6 @@ fn a_restarted_static_member_keeps_its_assignment_without_a_rebalance_and_fences
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn a_static_member_can_be_removed_by_its_instance_id() {
     let broker = shared();
     let mut connection = connect(&broker);
@@ -440,7 +431,6 @@ fn a_static_member_can_be_removed_by_its_instance_id() {
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn a_static_member_that_stays_away_expires_and_the_others_rebalance() {
     let broker = start(&[("group.min.session.timeout.ms", "1")]);
     let (mut one, mut other) = (connect(&broker), connect(&broker));
@@ -504,7 +494,6 @@ fn offset(connection: &mut Connection, group: &str, topic: &str) -> OffsetFetchR
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn commits_keep_metadata_and_leader_epoch_also_through_kill_9() {
     let mut broker = start(&[]);
     let mut connection = connect(&broker);
@@ -530,7 +519,6 @@ fn commits_keep_metadata_and_leader_epoch_also_through_kill_9() {
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn commit_metadata_has_a_size_cap() {
     let broker = shared();
     let mut connection = connect(&broker);
@@ -545,7 +533,6 @@ fn commit_metadata_has_a_size_cap() {
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn commits_with_generation_minus_1_go_into_empty_groups_only() {
     let broker = shared();
     let mut connection = connect(&broker);
@@ -566,7 +553,6 @@ fn commits_with_generation_minus_1_go_into_empty_groups_only() {
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn commits_are_allowed_while_preparing_and_refused_while_completing_a_rebalance() {
     let broker = shared();
     let (mut one, mut other) = (connect(&broker), connect(&broker));
@@ -583,7 +569,6 @@ fn commits_are_allowed_while_preparing_and_refused_while_completing_a_rebalance(
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn committed_offsets_of_a_deleted_topic_disappear() {
     let broker = shared();
     let mut connection = connect(&broker);
@@ -612,7 +597,6 @@ fn committed_offsets_of_a_deleted_topic_disappear() {
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn an_unknown_group_is_dead_in_old_versions_and_not_found_from_6_on() {
     let broker = shared();
     let mut connection = connect(&broker);
@@ -636,7 +620,6 @@ fn an_unknown_group_is_dead_in_old_versions_and_not_found_from_6_on() {
 }
 
 #[test]
-#[ignore = "asks a coordinator before the offsets topic is there; the fixture has to wait for it"]
 fn a_group_with_members_cannot_be_deleted() {
     let broker = shared();
     let mut connection = connect(&broker);

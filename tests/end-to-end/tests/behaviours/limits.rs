@@ -185,7 +185,6 @@ fn memory_grows_with_bytes_received_and_not_with_bytes_promised() {
 }
 
 #[test]
-#[ignore = "makes its bombs while its connection idles past the limit"]
 fn a_decompression_bomb_is_refused_and_its_memory_never_taken() {
     beside_a_well_behaved_client(|broker| {
         let zeros = vec![0; 128 << 20];
@@ -217,7 +216,6 @@ fn send_and_expect_refusal<R: Request>(broker: &Broker, request: &R, version: i1
 }
 
 #[test]
-#[ignore = "OffsetFetch has no bound on the partitions it names"]
 fn a_request_that_names_a_million_partitions_closes_its_own_connection() {
     const MILLION: i32 = 1_000_000;
     beside_a_well_behaved_client(|broker| {

@@ -132,7 +132,6 @@ fn an_old_producer_epoch_is_fenced() {
 }
 
 #[test]
-#[ignore = "recovery forgets producers whose records were deleted after the last checkpoint"]
 fn producer_state_survives_kill_9_and_segment_roll_and_delete_records() {
     let mut broker = start(&[]);
     let mut connection = connect(&broker);
@@ -172,7 +171,6 @@ fn delete_records(connection: &mut Connection, topic: &str, offset: i64) -> (Err
 }
 
 #[test]
-#[ignore = "expiry runs with log.retention.check.interval.ms, not with its own interval"]
 fn producer_state_expires_after_producer_id_expiration_ms() {
     let broker = start(&[
         ("producer.id.expiration.ms", "1"),
@@ -262,7 +260,6 @@ fn a_wrong_checksum_is_corrupt() {
 }
 
 #[test]
-#[ignore = "not run since its fix"]
 fn a_wrong_count_or_offset_delta_is_refused() {
     let broker = shared();
     let mut connection = connect(&broker);

@@ -241,7 +241,6 @@ fn an_unknown_session_is_not_found() {
 }
 
 #[test]
-#[ignore = "not run since its fix"]
 fn a_full_cache_answers_with_session_id_0() {
     let broker = start(&[("max.incremental.fetch.session.cache.slots", "0")]);
     let mut connection = connect(&broker);

@@ -66,7 +66,6 @@ fn await_topic(connection: &mut Connection, name: &str) -> TopicId {
 }
 
 #[test]
-#[ignore = "the slower requests are answered TOPIC_ALREADY_EXISTS"]
 fn concurrent_first_requests_create_a_topic_once() {
     let broker = shared();
     let name = fresh_name("raced");
