@@ -12,7 +12,7 @@ mod program;
 mod scenarios;
 mod skips;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -23,6 +23,7 @@ use hallows_testkit::{Broker, BrokerOptions, DataDirectory, find_program};
 
 use bench::Bench;
 use install::CLIENTS;
+pub(crate) use program::{Program, Record, Running, Said, crc32};
 use scenarios::{SCENARIOS, Scenario};
 use skips::Skips;
 
@@ -63,6 +64,16 @@ struct Row {
     cells: Vec<(&'static str, Cell)>,
 }
 
+/// A client by name, installed and ready to be called.
+pub(crate) fn client(name: &str, programs: &Path, directory: &Path) -> Result<Program> {
+    let known = CLIENTS.iter().find(|client| client.name == name);
+    let client = known.with_context(|| format!("there is no client {name}"))?;
+    (client.install)(&install::Place {
+        programs: &programs.join(client.folder),
+        directory,
+    })
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let skips = Skips::read(&arguments.programs.join("skips.txt"))?;
     let contains = |name: &str, part: &Option<String>| part.as_ref().is_none_or(|part| name.contains(part.as_str()));
@@ -96,11 +107,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn run_client(client: &install::Client, scenarios: &[&Scenario], skips: &Skips, arguments: &Arguments) -> Row {
-    let program = (client.install)(&install::Place {
-        programs: &arguments.programs.join(client.folder),
-        directory: &arguments.directory,
-    });
-    let cells = match program {
+    let cells = match self::client(client.name, &arguments.programs, &arguments.directory) {
         Err(reason) => {
             let reason = format!("{reason:#}");
             println!("{}: not on this machine: {reason}", client.name);
@@ -124,7 +131,7 @@ fn run_client(client: &install::Client, scenarios: &[&Scenario], skips: &Skips, 
     }
 }
 
-fn start(program: program::Program, arguments: &Arguments) -> Result<Bench> {
+fn start(program: Program, arguments: &Arguments) -> Result<Bench> {
     let mut options = BrokerOptions::new(find_program()?).with("group.initial.rebalance.delay.ms", "500");
     options.shards = arguments.shards;
     let broker = Broker::start(options, DataDirectory::fresh()?).context("no broker")?;

@@ -4,6 +4,7 @@
 
 mod clients;
 mod crash;
+mod real_input;
 
 use clap::{Parser, Subcommand};
 
@@ -20,11 +21,14 @@ enum Task {
     Clients(clients::Arguments),
     /// Kills a loaded broker again and again and looks for what it lost.
     Crash(crash::Arguments),
+    /// Sends a million keyed lines through stock clients while a member and the broker are killed.
+    RealInput(real_input::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Clients(arguments) => clients::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
+        Task::RealInput(arguments) => real_input::run(&arguments),
     }
 }

@@ -34,7 +34,7 @@ pub(crate) enum Program {
 /// What a program says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Said {
-    Acked { offset: i64, line: usize },
+    Acked { partition: i32, offset: i64, line: usize },
     Record(Record),
     Assigned(Vec<i32>),
     Revoked(Vec<i32>),
@@ -128,6 +128,7 @@ fn read_own(line: &str) -> Option<Said> {
     let fields: Vec<&str> = line.split('\t').collect();
     Some(match *fields.first()? {
         "acked" => Said::Acked {
+            partition: fields.get(1)?.parse().ok()?,
             offset: fields.get(2)?.parse().ok()?,
             line: fields.get(3)?.parse().ok()?,
         },
@@ -179,6 +180,12 @@ impl Running {
     pub(crate) fn events(&mut self) -> &[Said] {
         self.events.extend(self.said.try_iter());
         &self.events
+    }
+
+    /// What was said since the last call, and forgets it.
+    pub(crate) fn take_events(&mut self) -> Vec<Said> {
+        self.events();
+        std::mem::take(&mut self.events)
     }
 
     /// Records seen so far.
