@@ -65,7 +65,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let lines = read_input(arguments)?;
     let producer = client(&arguments.producer, &arguments.programs, &arguments.directory)?;
     let consumer = client(&arguments.consumer, &arguments.programs, &arguments.directory).or_else(|error| {
-        println!("{} is not on this machine ({error:#}); kafka-python reads instead", arguments.consumer);
+        println!(
+            "{} is not on this machine ({error:#}); kafka-python reads instead",
+            arguments.consumer
+        );
         client("kafka-python", &arguments.programs, &arguments.directory)
     })?;
     let mut options = BrokerOptions::new(find_program()?).with("num.partitions", PARTITIONS);
@@ -73,7 +76,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut broker = Broker::start(options, DataDirectory::fresh()?)?;
     let address = broker.address();
     producer
-        .start("admin", &address, &[("action", "create"), ("topic", TOPIC), ("partitions", PARTITIONS)])?
+        .start(
+            "admin",
+            &address,
+            &[("action", "create"), ("topic", TOPIC), ("partitions", PARTITIONS)],
+        )?
         .wait()?;
     let places = send(&producer, &mut broker, &lines)?;
     let received = read_back(&consumer, &mut broker, places.len())?;
@@ -91,24 +98,44 @@ fn send(program: &Program, broker: &mut Broker, lines: &[Line]) -> Result<Places
             broker.kill();
             thread::sleep(AWAY);
             let recovery = broker.restart()?;
-            println!("the broker was killed after {number} lines and back after {} ms", recovery.as_millis());
+            println!(
+                "the broker was killed after {number} lines and back after {} ms",
+                recovery.as_millis()
+            );
         }
     }
     let mut places = Places::new();
     for said in producer.finish().context("the producer")? {
-        if let Said::Acked { partition, offset, line } = said {
+        if let Said::Acked {
+            partition,
+            offset,
+            line,
+        } = said
+        {
             let before = places.insert((partition, offset), line);
-            ensure!(before.is_none(), "offset {offset} of partition {partition} was acknowledged twice");
+            ensure!(
+                before.is_none(),
+                "offset {offset} of partition {partition} was acknowledged twice"
+            );
         }
     }
-    println!("{} lines were acknowledged in {} s", places.len(), start.elapsed().as_secs());
+    println!(
+        "{} lines were acknowledged in {} s",
+        places.len(),
+        start.elapsed().as_secs()
+    );
     Ok(places)
 }
 
 /// Reads everything in a group, kills one member and the broker on the way.
 fn read_back(program: &Program, broker: &mut Broker, count: usize) -> Result<BTreeMap<(i32, i64), Record>> {
     let start = Instant::now();
-    let options = [("topic", TOPIC), ("group", "readers"), ("strategy", "range"), ("reset", "earliest")];
+    let options = [
+        ("topic", TOPIC),
+        ("group", "readers"),
+        ("strategy", "range"),
+        ("reset", "earliest"),
+    ];
     let mut members: Vec<Running> = Vec::new();
     for _ in 0..MEMBERS {
         members.push(program.start("consume", &broker.address(), &options)?);
@@ -134,11 +161,19 @@ fn read_back(program: &Program, broker: &mut Broker, count: usize) -> Result<BTr
             broker.kill();
             thread::sleep(AWAY);
             let recovery = broker.restart()?;
-            println!("the broker was killed after {} lines and back after {} ms", received.len(), recovery.as_millis());
+            println!(
+                "the broker was killed after {} lines and back after {} ms",
+                received.len(),
+                recovery.as_millis()
+            );
         }
         thread::sleep(Duration::from_millis(20));
     }
-    ensure!(member_killed && broker_killed, "only {} of {count} lines were read before anything was killed", received.len());
+    ensure!(
+        member_killed && broker_killed,
+        "only {} of {count} lines were read before anything was killed",
+        received.len()
+    );
     println!("{} lines were read in {} s", received.len(), start.elapsed().as_secs());
     Ok(received)
 }
@@ -258,8 +293,17 @@ mod tests {
         };
         let lines = [line("a"), line("b"), line("a")];
         let places = |all: [((i32, i64), usize); 3]| all.into_iter().collect::<Places>();
-        assert_eq!(out_of_order(&lines, &places([((0, 0), 0), ((1, 0), 1), ((0, 1), 2)])), 0);
-        assert_eq!(out_of_order(&lines, &places([((0, 0), 2), ((1, 0), 1), ((0, 1), 0)])), 1);
-        assert_eq!(out_of_order(&lines, &places([((0, 0), 0), ((0, 1), 1), ((1, 0), 2)])), 1);
+        assert_eq!(
+            out_of_order(&lines, &places([((0, 0), 0), ((1, 0), 1), ((0, 1), 2)])),
+            0
+        );
+        assert_eq!(
+            out_of_order(&lines, &places([((0, 0), 2), ((1, 0), 1), ((0, 1), 0)])),
+            1
+        );
+        assert_eq!(
+            out_of_order(&lines, &places([((0, 0), 0), ((0, 1), 1), ((1, 0), 2)])),
+            1
+        );
     }
 }
