@@ -1,7 +1,7 @@
 //! InitProducerId, versions 0 to 5: ids for idempotent producers (KIP-98, KIP-360).
 //!
-//! Deliberately missing: transactions. A transactional id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED's
-//! neighbour INVALID_REQUEST, a code that no client retries; version 6 belongs to two-phase commit (KIP-939).
+//! Deliberately missing: transactions. A transactional id is refused with INVALID_REQUEST, a code that no client
+//! retries; version 6 belongs to two-phase commit (KIP-939).
 
 use hallows_protocol::ErrorCode;
 use hallows_protocol::messages::init_producer_id_request::InitProducerIdRequest;
