@@ -132,7 +132,7 @@ pub struct BrokerConfig {
     pub group_initial_rebalance_delay_ms: u32,
     /// `group.max.size`, in members.
     pub group_members_max: u32,
-    /// `groups.max`, per shard.
+    /// `groups.max`, per partition of `__consumer_offsets`.
     pub groups_max: u32,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_bytes_max: u32,

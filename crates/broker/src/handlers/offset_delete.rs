@@ -26,6 +26,9 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             parts.push((topic.name.to_owned(), partition.partition_index, refused));
         }
     }
+    if parts.len() > shard.limits.request_partitions_max {
+        return Outcome::Close("a request names more than request.partitions.max partitions".to_owned());
+    }
     let group = request.group_id.to_owned();
     let delete = DeleteOffsets {
         group: group.clone(),

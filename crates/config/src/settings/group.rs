@@ -50,7 +50,7 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
     Setting::broker(
         "groups.max",
         Int,
-        "How many groups one shard keeps; a further one is refused.",
+        "How many groups one partition of `__consumer_offsets` keeps; a further one is refused.",
     )
     .default("100000")
     .unit(Count)
