@@ -4,6 +4,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -54,50 +56,108 @@ var codecs = map[string]kgo.CompressionCodec{
 	"snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
 }
 
-func produce(options map[string]string) {
+func producerSettings(options map[string]string) []kgo.Opt {
 	settings := []kgo.Opt{
 		kgo.SeedBrokers(options["bootstrap"]), kgo.DefaultProduceTopic(options["topic"]),
 		kgo.ProducerBatchCompression(codecs[options["codec"]]), kgo.AllowAutoTopicCreation(),
 		kgo.ProducerLinger(time.Duration(number(options, "linger", 5)) * time.Millisecond),
-		kgo.ProducerBatchMaxBytes(8 << 20), kgo.RecordDeliveryTimeout(90 * time.Second),
-		kgo.UnknownTopicRetries(100), kgo.MaxBufferedRecords(1 << 20),
+		kgo.ProducerBatchMaxBytes(8 << 20), kgo.UnknownTopicRetries(100), kgo.MaxBufferedRecords(1 << 20),
+	}
+	// franz-go counts this from a record's timestamp, and gives up at once on records of long ago.
+	if options["timestamp"] == "" {
+		settings = append(settings, kgo.RecordDeliveryTimeout(90*time.Second))
 	}
 	if options["idempotent"] != "1" {
 		settings = append(settings, kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(5))
 	}
-	client, err := kgo.NewClient(settings...)
+	return settings
+}
+
+func recordOf(options map[string]string, text string, line int64) *kgo.Record {
+	key, value, _ := strings.Cut(strings.TrimSuffix(text, "\n"), "\t")
+	record := &kgo.Record{Value: []byte(value)}
+	if key != "" {
+		record.Key = []byte(key)
+	}
+	if options["headers"] != "" {
+		index := []byte(strconv.FormatInt(line, 10))
+		record.Headers = []kgo.RecordHeader{{Key: "line", Value: index}, {Key: "empty", Value: []byte{}}}
+	}
+	if options["timestamp"] != "" {
+		record.Timestamp = time.UnixMilli(number(options, "timestamp", 0) + 1000*line)
+	}
+	return record
+}
+
+// A record and the number of its line.
+type numbered struct {
+	record *kgo.Record
+	line   int64
+}
+
+// Records on their way, and what became of them.
+type sender struct {
+	client *kgo.Client
+	lock   sync.Mutex
+	failed error
+	// Records whose topic was created anew meanwhile, in the order they were sent.
+	orphaned []numbered
+}
+
+func (s *sender) send(sent numbered) {
+	s.client.Produce(context.Background(), sent.record, func(done *kgo.Record, err error) {
+		s.lock.Lock()
+		defer s.lock.Unlock()
+		switch {
+		case err == nil:
+			say("acked", done.Partition, done.Offset, sent.line)
+		case errors.Is(err, kerr.UnknownTopicID):
+			s.orphaned = append(s.orphaned, sent)
+		default:
+			s.failed = err
+		}
+	})
+}
+
+// Waits for all records. A topic that was created anew is refused until it is purged: then its records go again.
+func (s *sender) finish(topic string) {
+	for tries := 0; ; tries++ {
+		check(s.client.Flush(context.Background()))
+		s.lock.Lock()
+		orphaned := s.orphaned
+		s.orphaned = nil
+		s.lock.Unlock()
+		if len(orphaned) == 0 {
+			return
+		}
+		if tries == 5 {
+			fail(kerr.UnknownTopicID)
+		}
+		s.client.PurgeTopicsFromProducing(topic)
+		for _, sent := range orphaned {
+			old := sent.record
+			fresh := &kgo.Record{Key: old.Key, Value: old.Value, Headers: old.Headers, Timestamp: old.Timestamp}
+			s.send(numbered{fresh, sent.line})
+		}
+	}
+}
+
+func produce(options map[string]string) {
+	client, err := kgo.NewClient(producerSettings(options)...)
 	check(err)
 	input := bufio.NewReaderSize(os.Stdin, 1<<20)
-	var failed error
+	sender := &sender{client: client}
 	for line := int64(0); ; line++ {
 		text, err := input.ReadString('\n')
 		if err == io.EOF {
 			break
 		}
 		check(err)
-		key, value, _ := strings.Cut(strings.TrimSuffix(text, "\n"), "\t")
-		record := &kgo.Record{Value: []byte(value)}
-		if key != "" {
-			record.Key = []byte(key)
-		}
-		if options["headers"] != "" {
-			index := []byte(strconv.FormatInt(line, 10))
-			record.Headers = []kgo.RecordHeader{{Key: "line", Value: index}, {Key: "empty", Value: []byte{}}}
-		}
-		if options["timestamp"] != "" {
-			record.Timestamp = time.UnixMilli(number(options, "timestamp", 0) + 1000*line)
-		}
-		client.Produce(context.Background(), record, func(done *kgo.Record, err error) {
-			if err != nil {
-				failed = err
-				return
-			}
-			say("acked", done.Partition, done.Offset, line)
-		})
+		sender.send(numbered{recordOf(options, text, line), line})
 	}
-	check(client.Flush(context.Background()))
+	sender.finish(options["topic"])
 	client.Close()
-	check(failed)
+	check(sender.failed)
 }
 
 func partitionsOf(assigned map[string][]int32) string {

@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail};
 use hallows_testkit::{Broker, BrokerOptions, DataDirectory, find_program};
 
 use bench::Bench;
-use install::CLIENTS;
+use install::{Absent, CLIENTS};
 pub(crate) use program::{Program, Record, Running, Said, crc32};
 use scenarios::{SCENARIOS, Scenario};
 use skips::Skips;
@@ -109,10 +109,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn run_client(client: &install::Client, scenarios: &[&Scenario], skips: &Skips, arguments: &Arguments) -> Row {
     let cells = match self::client(client.name, &arguments.programs, &arguments.directory) {
         Err(reason) => {
-            let reason = format!("{reason:#}");
-            println!("{}: not on this machine: {reason}", client.name);
-            let skipped = |scenario: &&Scenario| (scenario.name, Cell::Skipped(reason.clone()));
-            scenarios.iter().map(skipped).collect()
+            let told = format!("{reason:#}");
+            // A language that is not here is no fault; an installation that fails is one.
+            let (what, cell) = if reason.is::<Absent>() {
+                ("skipped", Cell::Skipped(told.clone()))
+            } else {
+                ("cannot be installed", Cell::Failed(told.clone()))
+            };
+            println!("{}: {what}: {told}", client.name);
+            let of = |scenario: &&Scenario| (scenario.name, cell.clone());
+            scenarios.iter().map(of).collect()
         }
         Ok(program) => match start(program, arguments) {
             Ok(mut bench) => {

@@ -2,21 +2,26 @@
 //!
 //! Every step says what it does. What is there already is not fetched again.
 
+mod steps;
+
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Mutex;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::Result;
 
 use super::java_tools::JavaTools;
 use super::program::Program;
+pub(crate) use steps::{Absent, quiet};
+use steps::{Mark, absolute, debian, debian_package, need, need_version, read, step};
 
 /// One client of the matrix.
 pub(crate) struct Client {
     pub(crate) name: &'static str,
     /// Below `tests/clients`.
     pub(crate) folder: &'static str,
-    /// Makes it ready to be called; the error says why it cannot be here.
+    /// Makes it ready to be called; [`Absent`] when its language is not on this machine.
     pub(crate) install: fn(&Place<'_>) -> Result<Program>,
 }
 
@@ -56,6 +61,14 @@ const PYTHON_PACKAGES: &[&str] = &[
     "zstandard==0.25.0",
 ];
 
+/// The oldest versions that the clients of a language support.
+const PYTHON_OLDEST: (u32, u32) = (3, 10);
+const NODE_OLDEST: (u32, u32) = (18, 0);
+/// From here on go fetches the toolchain that `go.mod` names.
+const GO_OLDEST: (u32, u32) = (1, 21);
+/// Of Kafka's tools; its client alone asks for 11.
+const JAVA_OLDEST: (u32, u32) = (17, 0);
+
 /// One installation at a time: two clients may need the same.
 static INSTALLING: Mutex<()> = Mutex::new(());
 
@@ -65,39 +78,21 @@ fn kcat(_place: &Place<'_>) -> Result<Program> {
     Ok(Program::Kcat)
 }
 
-/// Installs a Debian package unless its program is there.
-fn debian(program: &str, package: &str) -> Result<()> {
-    if is_there(program) {
-        return Ok(());
-    }
-    ensure!(
-        is_there("apt-get"),
-        "there is no {program}, and no apt-get to install {package}"
-    );
-    step(&format!("installing Debian's package {package}"));
-    let installed = quiet(Command::new("apt-get").args(["install", "-y", "-q", package]));
-    if installed.is_err() {
-        quiet(Command::new("apt-get").args(["update", "-q"]))?;
-        quiet(Command::new("apt-get").args(["install", "-y", "-q", package]))?;
-    }
-    Ok(())
-}
-
 /// The Python with the Python clients, made when it is not there yet.
 pub(crate) fn python_of(directory: &Path) -> Result<PathBuf> {
     let _guard = INSTALLING.lock();
     let environment = absolute(&directory.join("python"))?;
     let python = environment.join("bin/python");
-    let mark = environment.join("packages.txt");
-    let wanted = PYTHON_PACKAGES.join("\n");
-    if std::fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
+    let mark = Mark::new(&environment, PYTHON_PACKAGES.join("\n"));
+    if mark.holds() {
         return Ok(python);
     }
-    ensure!(is_there("python3"), "there is no python3");
+    need_version("python3", "--version", PYTHON_OLDEST)?;
     step("making a Python environment with kafka-python, aiokafka and confluent-kafka from PyPI");
     let made = quiet(Command::new("python3").args(["-m", "venv"]).arg(&environment));
     if made.is_err() {
-        debian("ensurepip-of-python3", "python3-venv")?;
+        // Debian's Python comes without what makes environments.
+        debian_package("python3-venv")?;
         quiet(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
     }
     quiet(
@@ -105,7 +100,7 @@ pub(crate) fn python_of(directory: &Path) -> Result<PathBuf> {
             .args(["-m", "pip", "install", "--quiet"])
             .args(PYTHON_PACKAGES),
     )?;
-    std::fs::write(mark, wanted)?;
+    mark.write()?;
     Ok(python)
 }
 
@@ -116,25 +111,26 @@ fn python(place: &Place<'_>) -> Result<Program> {
 
 fn kafkajs(place: &Place<'_>) -> Result<Program> {
     let _guard = INSTALLING.lock();
-    ensure!(is_there("node") && is_there("npm"), "there is no node or no npm");
+    need_version("node", "--version", NODE_OLDEST)?;
+    need("npm")?;
     let folder = absolute(&place.directory.join("kafkajs"))?;
     std::fs::create_dir_all(&folder)?;
-    let stale = copy_changed(&place.programs.join("package.json"), &folder)?;
-    copy_changed(&place.programs.join("client.js"), &folder)?;
-    if stale || !folder.join("node_modules").is_dir() {
+    let packages = read(&place.programs.join("package.json"))?;
+    std::fs::write(folder.join("package.json"), &packages)?;
+    std::fs::copy(place.programs.join("client.js"), folder.join("client.js"))?;
+    let mark = Mark::new(&folder, packages);
+    if !mark.holds() {
         step("installing KafkaJS and its codecs from npm");
-        quiet(
-            Command::new("npm")
-                .args(["install", "--no-audit", "--no-fund"])
-                .current_dir(&folder),
-        )?;
+        let mut npm = Command::new("npm");
+        quiet(npm.args(["install", "--no-audit", "--no-fund"]).current_dir(&folder))?;
+        mark.write()?;
     }
     Ok(Program::Own(vec!["node".into(), folder.join("client.js")]))
 }
 
 fn franz_go(place: &Place<'_>) -> Result<Program> {
     let _guard = INSTALLING.lock();
-    ensure!(is_there("go"), "there is no go");
+    need_version("go", "version", GO_OLDEST)?;
     let program = absolute(&place.directory.join("franz-go"))?.join("client");
     step("building the program around franz-go; its modules come from the Go proxy");
     quiet(
@@ -165,25 +161,25 @@ fn rdkafka(place: &Place<'_>) -> Result<Program> {
 
 /// The jars of the Java client and Kafka's tools.
 fn jars(place: &Place<'_>) -> Result<PathBuf> {
-    ensure!(is_there("java"), "there is no java");
-    let libraries = absolute(&place.directory.join("java"))?.join("libs");
-    if std::fs::read_dir(&libraries).is_ok_and(|mut found| found.next().is_some()) {
+    need_version("java", "-version", JAVA_OLDEST)?;
+    let folder = absolute(&place.directory.join("java"))?;
+    let libraries = folder.join("libs");
+    let mark = Mark::new(&folder, read(&place.programs.join("pom.xml"))?);
+    if mark.holds() {
         return Ok(libraries);
     }
-    ensure!(is_there("mvn"), "there is no mvn to fetch the Java client with");
+    debian("mvn", "maven")?;
     step("fetching the Java client and Kafka's tools from Maven Central");
-    let output = format!("-DoutputDirectory={}", libraries.display());
-    quiet(
-        Command::new("mvn")
-            .args([
-                "-q",
-                "-B",
-                "dependency:copy-dependencies",
-                "-DincludeScope=runtime",
-                &output,
-            ])
-            .current_dir(place.programs),
-    )?;
+    // Jars of another version must not stay beside those of this one.
+    match std::fs::remove_dir_all(&libraries) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let mut maven = Command::new("mvn");
+    maven.args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime"]);
+    maven.arg(format!("-DoutputDirectory={}", libraries.display()));
+    quiet(maven.current_dir(place.programs))?;
+    mark.write()?;
     Ok(libraries)
 }
 
@@ -196,7 +192,7 @@ fn java_tools(place: &Place<'_>) -> Result<Program> {
 fn java(place: &Place<'_>) -> Result<Program> {
     let _guard = INSTALLING.lock();
     let libraries = jars(place)?.join("*");
-    ensure!(is_there("javac"), "there is no javac");
+    need("javac")?;
     let classes = absolute(&place.directory.join("java"))?.join("classes");
     step("compiling the program around the Java client");
     let mut compiler = Command::new("javac");
@@ -218,44 +214,4 @@ fn java(place: &Place<'_>) -> Result<Program> {
         "Client",
     ];
     Ok(Program::Own(words.iter().map(PathBuf::from).collect()))
-}
-
-fn step(what: &str) {
-    println!("{what}");
-}
-
-fn is_there(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
-fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).with_context(|| format!("no absolute path of {}", path.display()))
-}
-
-/// Copies a file into a folder; whether it was another one before.
-fn copy_changed(from: &Path, folder: &Path) -> Result<bool> {
-    let content = std::fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    let to = folder.join(from.file_name().context("a file has a name")?);
-    let changed = std::fs::read(&to).ok().as_ref() != Some(&content);
-    if changed {
-        std::fs::write(to, content)?;
-    }
-    Ok(changed)
-}
-
-/// Runs a command and shows what it said only when it fails.
-pub(crate) fn quiet(command: &mut Command) -> Result<()> {
-    let name = format!("{:?}", command.get_program());
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start {name}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = said.lines().collect();
-    let last = lines[lines.len().saturating_sub(8)..].join("; ");
-    bail!("{name} ended with {}: {last}", output.status)
 }

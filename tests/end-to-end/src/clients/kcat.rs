@@ -24,6 +24,8 @@ pub(crate) fn command(verb: &str, bootstrap: &str, options: Options<'_>) -> Resu
             command.args(["-z", get("codec").unwrap_or("none")]);
             command.args(["-X", &format!("linger.ms={}", get("linger").unwrap_or("5"))]);
             command.args(["-X", "message.timeout.ms=90000", "-X", "retries=1000"]);
+            // Without it kcat ends as soon as a connection is lost; what is not delivered is still missing in the log.
+            command.arg("-E");
             if get("idempotent").is_some() {
                 command.args(["-X", "enable.idempotence=true"]);
             }
@@ -92,20 +94,28 @@ pub(crate) fn read(line: &str) -> Option<Said> {
     }))
 }
 
-/// `% Group g rebalanced (memberid m): assigned: topic [0], topic [1]`.
+/// `% Group g rebalanced (memberid m): assigned: topic [0], topic [1]`, and with a cooperative assignor
+/// `% Group g rebalanced: incremental assignment of 1 partition(s) (memberid m, …): topic [0]`.
 pub(crate) fn read_rebalance(line: &str) -> Option<Said> {
-    let (_, told) = line.strip_prefix("% Group ")?.split_once("): ")?;
-    let (what, list) = told.split_once(':').unwrap_or((told, ""));
+    let (what, list) = line.strip_prefix("% Group ")?.split_once("): ")?;
+    let (what, list) = match list.split_once(": ") {
+        Some((what, list)) => (what, list),
+        None if list.ends_with(':') => (list, ""),
+        None => (what, list),
+    };
     let partitions = list
         .split('[')
         .skip(1)
         .filter_map(|part| part.split(']').next()?.parse().ok())
         .collect();
-    match what {
-        "assigned" | "incrementally assigned" | "incremental assign" => Some(Said::Assigned(partitions)),
-        _ if what.contains("revoke") => Some(Said::Revoked(partitions)),
-        _ if what.contains("assign") => Some(Said::Assigned(partitions)),
-        _ => None,
+    // A member's id could have either word in it; what happened is told before it, or instead of it.
+    let what = what.split_once("(memberid").map_or(what, |(before, _)| before);
+    if what.contains("revoke") {
+        Some(Said::Revoked(partitions))
+    } else if what.contains("assign") {
+        Some(Said::Assigned(partitions))
+    } else {
+        None
     }
 }
 
@@ -119,6 +129,12 @@ mod tests {
         assert_eq!(read_rebalance(line), Some(Said::Assigned(vec![0, 12])));
         let line = "% Group g rebalanced (memberid rdkafka-1): revoked: t [0]";
         assert_eq!(read_rebalance(line), Some(Said::Revoked(vec![0])));
+        let line = "% Group g rebalanced: incremental assignment of 2 partition(s) \
+                    (memberid rdkafka-1, COOPERATIVE rebalance protocol): t [3], t [4]";
+        assert_eq!(read_rebalance(line), Some(Said::Assigned(vec![3, 4])));
+        let line = "% Group g rebalanced: incremental revoke of 1 partition(s) \
+                    (memberid rdkafka-1, assignment lost, COOPERATIVE rebalance protocol): t [5]";
+        assert_eq!(read_rebalance(line), Some(Said::Revoked(vec![5])));
         assert_eq!(read_rebalance("% Reached end of topic"), None);
     }
 }

@@ -293,7 +293,7 @@ pub(super) fn auto_creation(bench: &mut Bench) -> Result<()> {
 pub(super) fn topic_re_creation(bench: &mut Bench) -> Result<()> {
     let topic = "re-create";
     bench.create(topic, 1, &[])?;
-    let (old, new) = (lines(0, 10), lines(10, 10));
+    let (old, new) = (long_lines(0, 10), long_lines(10, 10));
     let mut producer = bench.start("produce", &[("topic", topic), ("linger", "1")])?;
     for (key, value) in &old {
         producer.write(key, value)?;
@@ -313,6 +313,16 @@ pub(super) fn topic_re_creation(bench: &mut Bench) -> Result<()> {
     );
     let read = bench.consume(new.len(), &[("topic", topic), ("partition", "0"), ("from", "earliest")])?;
     same(&read, &new)
+}
+
+/// Lines of exactly 1024 bytes: kcat reads its input in pieces of that size, and would keep shorter ones to itself.
+fn long_lines(from: usize, count: usize) -> Vec<(String, String)> {
+    const LINE_BYTES: usize = 1024;
+    let long = |(key, value): (String, String)| {
+        let fill = LINE_BYTES - key.len() - "\t\n".len();
+        (key, value.chars().cycle().take(fill).collect())
+    };
+    lines(from, count).into_iter().map(long).collect()
 }
 
 fn keys(log: &[ConsumedRecord]) -> BTreeSet<String> {
