@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 import zlib
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
@@ -106,9 +107,11 @@ async def consume(options):
     await consumer.start()
     if partition and "from" in options:
         await place(consumer, partition, options["from"])
-    ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    # A thread of the loop's pool would keep the program from ending while its input is open.
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     left = int(options.get("count", 1 << 60))
-    while left > 0 and not ended.done():
+    while left > 0 and not ended.is_set():
         batches = await consumer.getmany(timeout_ms=200, max_records=min(left, 500))
         for records in batches.values():
             for record in records:

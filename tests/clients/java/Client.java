@@ -85,6 +85,10 @@ public final class Client {
         return partitions.stream().map(TopicPartition::partition).sorted().map(String::valueOf).collect(Collectors.joining(","));
     }
 
+    private static long count() {
+        return Long.parseLong(options.getOrDefault("count", String.valueOf(Long.MAX_VALUE)));
+    }
+
     private static Properties consumerSettings() {
         Properties settings = new Properties();
         settings.put("bootstrap.servers", options.get("bootstrap"));
@@ -92,6 +96,8 @@ public final class Client {
         settings.put("enable.auto.commit", options.containsKey("group"));
         settings.put("max.partition.fetch.bytes", 8 << 20);
         settings.put("fetch.max.wait.ms", 100);
+        // What is polled beyond the count would be committed at the end without having been shown.
+        settings.put("max.poll.records", (int) Math.min(count(), 500));
         if (options.containsKey("group")) {
             settings.put("group.id", options.get("group"));
             settings.put("auto.commit.interval.ms", 1000);
@@ -141,7 +147,7 @@ public final class Client {
             } else {
                 consumer.subscribe(List.of(options.get("topic")), new Listener());
             }
-            long left = Long.parseLong(options.getOrDefault("count", String.valueOf(Long.MAX_VALUE)));
+            long left = count();
             while (left > 0 && ended.isAlive()) {
                 for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(200))) {
                     if (left-- > 0) show(record);

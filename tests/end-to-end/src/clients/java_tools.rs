@@ -112,12 +112,7 @@ fn admin<'a>(
             command.args(["org.apache.kafka.tools.TopicCommand", "--describe", "--topic", topic]);
         }
         Some("alter") => {
-            command.args([
-                "org.apache.kafka.tools.ConfigCommand",
-                "--alter",
-                "--entity-type",
-                "topics",
-            ]);
+            command.args(["kafka.admin.ConfigCommand", "--alter", "--entity-type", "topics"]);
             command.args(["--entity-name", topic, "--add-config", &configs.join(",")]);
         }
         other => bail!("no action {other:?}"),
