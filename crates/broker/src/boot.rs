@@ -86,6 +86,7 @@ pub fn boot_with(
         cluster_id: fresh_cluster_id(&config, random),
         node_id: config.node_id,
     };
+    let sabotage = settings.sabotage;
     let mut recovery = Recovery::begin(Arc::clone(&disk), settings, || fresh)?;
     let was_clean = recovery.was_clean();
     let metadata = recovery.recover(METADATA_PARTITION, crate::settings::metadata_log_config(&config), now);
@@ -101,7 +102,10 @@ pub fn boot_with(
         }
     }
     report_damage(&placed);
-    let group_rows = load_groups(&placed, &image, &*disk)?;
+    let mut group_rows = load_groups(&placed, &image, &*disk)?;
+    if sabotage.lose_group_offset() {
+        group_rows.values_mut().for_each(forget_last_offset);
+    }
     let ids: Vec<Vec<PartitionId>> = placed
         .iter()
         .map(|shard| shard.iter().map(Recovered::id).collect())
@@ -150,6 +154,8 @@ impl Start {
         let limits = Limits::new(&self.config);
         let shard_count = self.image.shard_count();
         let lanes = usize::from(shard_count);
+        let epochs_rise = !self.was_clean && !storage.sabotage().keep_leader_epochs();
+        let life = if epochs_rise { Life::Starting } else { Life::Serving };
         let mut shard = Shard {
             id,
             shard_count,
@@ -174,7 +180,7 @@ impl Start {
             tells: std::iter::repeat_with(Vec::new).take(lanes).collect(),
             random: Random::from_seed(random.next_u64()),
             statistics: crate::statistics::ShardStatistics::default(),
-            life: if self.was_clean { Life::Serving } else { Life::Starting },
+            life,
             scratch: Scratch::new(limits.decompressed_batch_bytes_max),
         };
         shard.resolve_topic_configs();
@@ -189,7 +195,7 @@ impl Start {
         shard.partitions.insert(key, id);
         if id == METADATA_PARTITION {
             shard.controller = Some(Controller::new(key, self.image.clone()));
-            if !self.was_clean {
+            if shard.life == Life::Starting {
                 shard.raise_leader_epochs();
             }
             return;
@@ -257,6 +263,13 @@ fn load_groups(
         loaded.insert(log.id(), rows);
     }
     Ok(loaded)
+}
+
+/// What a harness does to see that it notices.
+fn forget_last_offset(rows: &mut Vec<Row>) {
+    if let Some(last) = rows.iter().rposition(|row| matches!(row, Row::Offset { .. })) {
+        rows.remove(last);
+    }
 }
 
 fn report_damage(placed: &[Vec<Recovered>]) {

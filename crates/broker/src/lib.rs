@@ -13,6 +13,7 @@ mod errors;
 mod fetch;
 mod gather;
 mod handlers;
+mod held;
 mod limits;
 mod message;
 mod metadata;
@@ -27,6 +28,7 @@ mod shard;
 mod statistics;
 
 pub use boot::{BootError, BootOptions, Booted, boot, boot_with};
+pub use held::Held;
 pub use message::Message;
 pub use metadata::CommandError;
 pub use shard::{Advertised, NodeIdentity, Shard};

@@ -69,6 +69,12 @@ impl Partitions {
         });
     }
 
+    /// Every slot that is in use.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = PartitionKey> + '_ {
+        let used = (0_u32..).zip(&self.states).filter(|(_, state)| state.is_some());
+        used.map(|(index, _)| PartitionKey(index))
+    }
+
     fn state(&mut self, key: PartitionKey) -> Option<&mut PartitionState> {
         self.states.get_mut(key.0 as usize).and_then(Option::as_mut)
     }

@@ -9,6 +9,7 @@ use crate::consume::ConsumeArguments;
 use crate::group::GroupVerb;
 use crate::produce::ProduceArguments;
 use crate::serve::ServeArguments;
+use crate::sim::SimArguments;
 use crate::topic::TopicVerb;
 
 const AFTER_HELP: &str = "\
@@ -38,6 +39,8 @@ pub struct Arguments {
 pub enum Verb {
     /// Run a broker (the default).
     Serve(ServeArguments),
+    /// Run whole brokers in a simulated world that loses power, and look for what they promised.
+    Sim(SimArguments),
     /// Everything that talks to a broker.
     #[command(flatten)]
     Client(ClientVerb),

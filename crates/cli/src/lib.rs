@@ -17,6 +17,7 @@ mod produce;
 mod progress;
 mod record;
 pub mod serve;
+mod sim;
 mod table;
 mod template;
 mod time;
@@ -24,6 +25,7 @@ mod topic;
 
 pub use arguments::{Arguments, ClientVerb, Verb, expand_settings};
 pub use exit::{Exit, Failure};
+pub use sim::sim;
 
 /// Does what a verb other than `serve` says.
 ///

@@ -6,18 +6,21 @@ use std::collections::BTreeMap;
 
 /// A member of a group, as the leader sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Member {
-    pub(crate) id: String,
+pub struct Member {
+    /// Its id.
+    pub id: String,
     /// Its static name, which decides its place before the id does.
-    pub(crate) instance_id: Option<String>,
-    pub(crate) topics: Vec<String>,
+    pub instance_id: Option<String>,
+    /// What it subscribes to.
+    pub topics: Vec<String>,
 }
 
 /// Topic to partitions.
-pub(crate) type Assignment = BTreeMap<String, Vec<i32>>;
+pub type Assignment = BTreeMap<String, Vec<i32>>;
 
 /// Gives every partition to one member; `partitions` names those of every subscribed topic in order.
-pub(crate) fn range(members: &[Member], partitions: &BTreeMap<String, Vec<i32>>) -> BTreeMap<String, Assignment> {
+#[must_use]
+pub fn range(members: &[Member], partitions: &BTreeMap<String, Vec<i32>>) -> BTreeMap<String, Assignment> {
     let mut assigned: BTreeMap<String, Assignment> = members
         .iter()
         .map(|member| (member.id.clone(), Assignment::new()))

@@ -9,7 +9,7 @@
 //! Transactions are not spoken, and records of aborted ones are not hidden.
 
 mod admin;
-mod assignor;
+pub mod assignor;
 mod client;
 mod connection;
 mod consumer;

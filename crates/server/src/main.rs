@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let ended = match arguments.verb {
         None => serve::serve(&arguments.serve),
         Some(Verb::Serve(serve)) => serve::serve(&serve),
+        Some(Verb::Sim(arguments)) => hallows_cli::sim(&arguments),
         Some(Verb::Client(verb)) => hallows_cli::run(&verb),
     };
     match ended {

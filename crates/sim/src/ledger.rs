@@ -10,6 +10,7 @@ use hallows_record::BatchHeader;
 use hallows_types::LeaderEpoch;
 
 use crate::checks::remint::Minted;
+use crate::violation::{Verdict, Violation, ensure};
 
 /// One batch of the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,6 +82,36 @@ impl Ledger {
             acknowledged: false,
         };
         self.log.insert(header.base_offset.0, entry);
+    }
+
+    /// Notes a batch whose assignment nobody saw: it was read, or acknowledged to its producer.
+    ///
+    /// # Errors
+    /// Other bytes at its offset, or a batch that it overlaps, or an epoch out of order.
+    pub fn learn(&mut self, batch: Bytes) -> Verdict {
+        const NAME: &str = "offsets are gapless and immutable";
+        let found = header(&batch);
+        let (base, end, epoch) = (found.base_offset.0, found.end_offset().0, found.partition_leader_epoch);
+        if let Some(known) = self.log.get(&base) {
+            if known.bytes == batch {
+                return Ok(());
+            }
+            let lost = u64::from(known.acknowledged);
+            return Err(Violation::new(NAME, format!("the batch at {base} has other bytes")).losing(lost));
+        }
+        if let Some((before, entry)) = self.log.range(..base).next_back() {
+            let (before_end, before_epoch) = (entry.end, entry.epoch);
+            ensure!(NAME, before_end <= base, "{base}..{end} overlaps {before}..{before_end}");
+            ensure!(NAME, before_epoch <= epoch, "epoch {epoch} at {base} follows {before_epoch} at {before}");
+        }
+        if let Some((after, entry)) = self.log.range(base..).next() {
+            let (after, after_epoch) = (*after, entry.epoch);
+            ensure!(NAME, end <= after, "{base}..{end} overlaps what begins at {after}");
+            ensure!(NAME, epoch <= after_epoch, "epoch {epoch} at {base} comes before {after_epoch} at {after}");
+        }
+        self.minted.check(epoch, base, end, &batch)?;
+        self.assign(batch);
+        Ok(())
     }
 
     /// Notes that everything below `end` is acknowledged by the batch at `base`, and what that promises.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::disk::FaultCounts;
+use crate::plan::Level;
 use crate::violation::Violation;
 use crate::world::NetworkCounts;
 
@@ -22,17 +23,38 @@ pub enum Sabotage {
     RecycleSegments,
     /// A moved log start is answered before it is durable.
     LowerLogStart,
+    /// Leader epochs do not rise at an unclean start.
+    KeepLeaderEpochs,
+    /// Fetches give what is not yet committed.
+    ReadAboveHighWatermark,
+    /// The last committed offset of each group log is forgotten at a start.
+    LoseGroupOffset,
 }
 
 impl Sabotage {
     /// Every switch with its name on the command line.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 8] = [
         ("acknowledge-before-sync", Self::AcknowledgeBeforeSync),
         ("skip-segment-sync", Self::SkipSegmentSync),
         ("forget-producers", Self::ForgetProducers),
         ("recycle-segments", Self::RecycleSegments),
         ("lower-log-start", Self::LowerLogStart),
+        ("keep-leader-epochs", Self::KeepLeaderEpochs),
+        ("read-above-high-watermark", Self::ReadAboveHighWatermark),
+        ("lose-group-offset", Self::LoseGroupOffset),
     ];
+
+    /// Whether a level can see it at all: some promises are the broker's own.
+    #[must_use]
+    pub const fn concerns(self, level: Level) -> bool {
+        match level {
+            Level::Broker => true,
+            Level::Storage => !matches!(
+                self,
+                Self::KeepLeaderEpochs | Self::ReadAboveHighWatermark | Self::LoseGroupOffset
+            ),
+        }
+    }
 
     /// The switch of a name.
     #[must_use]
@@ -100,13 +122,25 @@ impl Report {
         }
     }
 
-    /// How often each fault class struck.
+    /// Adds another level's sums.
+    pub fn merge(&mut self, other: Self) {
+        self.seeds = self.seeds.max(other.seeds);
+        self.total.operations += other.total.operations;
+        self.total.crashes += other.total.crashes;
+        self.total.acknowledged += other.total.acknowledged;
+        self.lost += other.lost;
+        self.violations.extend(other.violations);
+    }
+
+    /// Every fault class and how often it struck; those that a level cannot have are left out.
     #[must_use]
-    pub fn faults(&self) -> String {
-        let rows = self.total.disk.rows().into_iter().chain(self.total.network.rows());
-        rows.map(|(name, count)| format!("{name}={count}"))
-            .collect::<Vec<_>>()
-            .join(" ")
+    pub fn faults(&self, level: Level) -> Vec<(&'static str, u64)> {
+        let network = self.total.network.rows();
+        let disk = self.total.disk.rows().into_iter();
+        let has_network = level == Level::Broker;
+        disk.chain(network.into_iter().filter(|(name, _)| has_network || *name == "wall_jumps"))
+            .filter(|(name, _)| has_network || *name != "reads_flipped")
+            .collect()
     }
 }
 

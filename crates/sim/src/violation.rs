@@ -30,6 +30,13 @@ impl Violation {
         self.lost = lost;
         self
     }
+
+    /// The same violation, with what it was seen at.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.detail = format!("{place}: {}", self.detail);
+        self
+    }
 }
 
 impl fmt::Display for Violation {

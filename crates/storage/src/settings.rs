@@ -110,6 +110,9 @@ struct Switches {
     forget_producers: bool,
     recycle_segments: bool,
     lower_log_start: bool,
+    keep_leader_epochs: bool,
+    read_above_high_watermark: bool,
+    lose_group_offset: bool,
 }
 
 /// One promise to break.
@@ -126,6 +129,12 @@ pub enum SabotageSwitch {
     RecycleSegments,
     /// A moved log start is answered before it is durable.
     LowerLogStart,
+    /// Leader epochs do not rise at an unclean start.
+    KeepLeaderEpochs,
+    /// Fetches give what is not yet committed.
+    ReadAboveHighWatermark,
+    /// The last committed offset of each group log is forgotten at a start.
+    LoseGroupOffset,
 }
 
 impl Sabotage {
@@ -139,6 +148,9 @@ impl Sabotage {
                 forget_producers: false,
                 recycle_segments: false,
                 lower_log_start: false,
+                keep_leader_epochs: false,
+                read_above_high_watermark: false,
+                lose_group_offset: false,
             },
         }
     }
@@ -153,6 +165,9 @@ impl Sabotage {
             SabotageSwitch::ForgetProducers => self.switches.forget_producers = true,
             SabotageSwitch::RecycleSegments => self.switches.recycle_segments = true,
             SabotageSwitch::LowerLogStart => self.switches.lower_log_start = true,
+            SabotageSwitch::KeepLeaderEpochs => self.switches.keep_leader_epochs = true,
+            SabotageSwitch::ReadAboveHighWatermark => self.switches.read_above_high_watermark = true,
+            SabotageSwitch::LoseGroupOffset => self.switches.lose_group_offset = true,
         }
         self
     }
@@ -175,6 +190,24 @@ impl Sabotage {
 
     pub(crate) const fn lower_log_start(self) -> bool {
         self.switches.lower_log_start
+    }
+
+    /// Whether leader epochs stay at an unclean start.
+    #[must_use]
+    pub const fn keep_leader_epochs(self) -> bool {
+        self.switches.keep_leader_epochs
+    }
+
+    /// Whether fetches give what is not yet committed.
+    #[must_use]
+    pub const fn read_above_high_watermark(self) -> bool {
+        self.switches.read_above_high_watermark
+    }
+
+    /// Whether a committed offset is forgotten at a start.
+    #[must_use]
+    pub const fn lose_group_offset(self) -> bool {
+        self.switches.lose_group_offset
     }
 }
 

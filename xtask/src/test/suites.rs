@@ -79,6 +79,12 @@ pub(super) const SUITES: &[Suite] = &[
         shows: Shows::Lines(&["seeds="]),
     },
     Suite {
+        name: "simulation bites",
+        plain: &["cargo xtask sim --switches"],
+        full: &[],
+        shows: Shows::Lines(&["storage ", "broker "]),
+    },
+    Suite {
         name: "crash",
         plain: &["cargo xtask crash --cycles 20"],
         full: &["cargo xtask crash --cycles 200 --shards 1,2,4"],

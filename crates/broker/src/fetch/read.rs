@@ -35,6 +35,11 @@ impl Shard {
         }
         let (high_watermark, last_stable_offset) = (partition.high_watermark(), partition.last_stable_offset());
         let (log_start, log_end) = (partition.log_start(), partition.log_end());
+        let (high_watermark, last_stable_offset) = if self.storage.sabotage().read_above_high_watermark() {
+            (log_end, log_end)
+        } else {
+            (high_watermark, last_stable_offset)
+        };
         // Whoever must go back learns where to, even from above the end.
         if diverging.is_none() && (read.from < log_start || read.from > log_end) {
             return Some(Err(PartitionFailure::OffsetOutOfRange));

@@ -110,6 +110,34 @@ fn history(ledger: &Ledger, producer_id: i64) -> Vec<(i64, hallows_record::Batch
     history
 }
 
+/// Judges a refusal, seen from outside, of the batch that follows everything acknowledged so far: what came before it
+/// must be gone, for otherwise the log knows the producer. `refused` is the batch's header, `error` what was answered.
+///
+/// # Errors
+/// The batch that had to be accepted.
+pub fn check_refusal(ledger: &Ledger, refused: &hallows_record::BatchHeader, error: &str) -> Verdict {
+    let predecessor = ledger.log.iter().find(|(_, entry)| {
+        let before = header(&entry.bytes);
+        (before.producer_id, before.producer_epoch) == (refused.producer_id, refused.producer_epoch)
+            && hallows_record::next_sequence(before.last_sequence(), 1) == refused.base_sequence
+    });
+    let sequence = refused.base_sequence;
+    let place = predecessor.map(|(base, _)| *base);
+    ensure!(
+        NAME,
+        place.is_none(),
+        "sequence {sequence} of {} was refused with {error}; the batch before it is at {place:?}",
+        refused.producer_id
+    );
+    ensure!(
+        NAME,
+        sequence != 0,
+        "the first batch of {} was refused with {error}",
+        refused.producer_id
+    );
+    Ok(())
+}
+
 /// Whether no batch of any producer is in the log twice.
 ///
 /// # Errors

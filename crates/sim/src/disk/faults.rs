@@ -13,7 +13,7 @@ pub struct FaultRates {
     pub durable_write_fails: u32,
     /// A read reports an error.
     pub read_fails: u32,
-    /// A read returns fewer bytes than there are. The seam's real disk hides this; raise it only against callers that loop.
+    /// A read returns fewer bytes than there are: its caller has to ask for the rest.
     pub read_short: u32,
     /// A read returns one bit wrong; the medium keeps the right one.
     pub read_flips: u32,

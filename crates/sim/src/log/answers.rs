@@ -13,6 +13,7 @@ use crate::checks::reads::Read;
 use crate::checks::{epochs, idempotence, log_start, reads, times};
 use crate::ledger::Promises;
 use crate::violation::{Verdict, Violation};
+use crate::world::read_all;
 
 impl Run {
     pub(super) fn on_answer(&mut self, number: u64, answer: Answer) -> Verdict {
@@ -185,12 +186,12 @@ fn bytes_of(slices: &[Slice]) -> std::io::Result<Vec<u8>> {
             Slice::File { file, offset, len } => {
                 let start = bytes.len();
                 bytes.resize(start + slice.len(), 0);
-                let count = file.read_at(&mut bytes[start..], *offset)?;
-                assert_eq!(
-                    count,
-                    slice.len(),
-                    "{len} bytes at {offset} are part of an answer and not in the file"
-                );
+                match read_all(file, &mut bytes[start..], *offset) {
+                    Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                        panic!("{len} bytes at {offset} are part of an answer and not in the file")
+                    }
+                    result => result?,
+                }
             }
         }
     }

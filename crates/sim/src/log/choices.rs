@@ -7,6 +7,7 @@ use hallows_storage::{Durability, LogConfig, StorageSettings};
 
 use crate::disk::FaultRates;
 use crate::options::Sabotage;
+use crate::plan::{Part, Plan};
 use crate::random::Choose;
 use crate::world::Weather;
 
@@ -14,12 +15,12 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 /// The largest batch that is produced.
-pub(super) const BATCH_BYTES_MAX: u32 = 24 << 10;
+pub(crate) const BATCH_BYTES_MAX: u32 = 24 << 10;
 /// The size of the disk while it is not made small on purpose.
 pub(super) const CAPACITY_BYTES: u64 = 1 << 30;
 
 /// Settings of the node.
-pub(super) fn storage(random: &mut Random, sabotage: Sabotage) -> StorageSettings {
+pub(crate) fn storage(random: &mut Random, sabotage: Sabotage) -> StorageSettings {
     StorageSettings {
         journal_bytes_max: pick(random, [256 * KIB, MIB, 8 * MIB]),
         journal_file_bytes: pick(random, [64 * KIB, 128 * KIB, 256 * KIB]),
@@ -45,6 +46,9 @@ fn switches(sabotage: Sabotage) -> hallows_storage::Sabotage {
         Sabotage::ForgetProducers => none.with(SabotageSwitch::ForgetProducers),
         Sabotage::RecycleSegments => none.with(SabotageSwitch::RecycleSegments),
         Sabotage::LowerLogStart => none.with(SabotageSwitch::LowerLogStart),
+        Sabotage::KeepLeaderEpochs => none.with(SabotageSwitch::KeepLeaderEpochs),
+        Sabotage::ReadAboveHighWatermark => none.with(SabotageSwitch::ReadAboveHighWatermark),
+        Sabotage::LoseGroupOffset => none.with(SabotageSwitch::LoseGroupOffset),
     }
 }
 
@@ -80,8 +84,11 @@ pub(super) fn log(random: &mut Random) -> LogConfig {
 }
 
 /// How often the disk fails; not at all in most worlds.
-pub(super) fn rates(random: &mut Random) -> FaultRates {
-    let mut rates = FaultRates::default();
+pub(super) fn rates(random: &mut Random, plan: &Plan) -> FaultRates {
+    let mut rates = FaultRates {
+        read_short: if random.one_in(3) { 20_000 } else { 0 },
+        ..FaultRates::default()
+    };
     match random.below(8) {
         0 => rates.sync_fails = 3_000,
         1 => rates.durable_write_fails = 1_000,
@@ -89,14 +96,22 @@ pub(super) fn rates(random: &mut Random) -> FaultRates {
         3 => rates.read_fails = 3_000,
         _ => {}
     }
-    rates
+    if plan.has(Part::DiskErrors) {
+        rates
+    } else {
+        FaultRates::default()
+    }
 }
 
 /// What surrounds the machine. There are no connections here.
-pub(super) fn weather(random: &mut Random) -> Weather {
+pub(super) fn weather(random: &mut Random, plan: &Plan) -> Weather {
+    let mut one_in = |part, values| {
+        let value = pick(random, values);
+        if plan.has(part) { value } else { 0 }
+    };
     Weather {
-        write_back_one_in: pick(random, [3, 20, 200]),
-        wall_jump_one_in: pick(random, [0, 100, 1_000]),
+        write_back_one_in: one_in(Part::Writebacks, [3, 20, 200]),
+        wall_jump_one_in: one_in(Part::ClockJumps, [0, 100, 1_000]),
         ..Weather::default()
     }
 }

@@ -13,6 +13,7 @@ use crate::checks::recovery::Found;
 use crate::checks::survival::Before;
 use crate::checks::{idempotence, log_start, recovery, survival};
 use crate::disk::{FaultRates, SimDisk};
+use crate::plan::Part;
 use crate::random::Choose;
 use crate::violation::{Verdict, Violation};
 use crate::world::{Ending, Happening};
@@ -44,7 +45,7 @@ impl Run {
     /// Ends the machine in one way or another and starts it again.
     pub(super) fn end(&mut self) -> Verdict {
         let choice = self.random.below(10);
-        if choice < 2 {
+        if choice < 2 && self.plan.has(Part::Stops) {
             return self.stop();
         }
         let ending = if choice < 5 { Ending::Kill } else { Ending::PowerLoss };
@@ -127,7 +128,7 @@ impl Run {
             Before::PowerLoss
         };
         self.world.disk().set_capacity(super::choices::CAPACITY_BYTES);
-        while self.random.one_in(3) {
+        while self.plan.has(Part::Interruptions) && self.random.one_in(3) {
             let calls = self.random.below(CALLS_UNTIL_INTERRUPTED_MAX);
             self.world.disk().die_after(calls);
             let _ = self.recover();
@@ -194,7 +195,11 @@ impl Run {
     fn recover(&mut self) -> Result<Opened, OpenError> {
         let disk = self.world.disk().clone();
         let now = self.world.now();
-        let shard_count = 1 + self.random.below(SHARDS_MAX);
+        let shard_count = if self.plan.has(Part::ShardCounts) {
+            1 + self.random.below(SHARDS_MAX)
+        } else {
+            2
+        };
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let mut recovery = Recovery::begin(shared, self.settings.clone(), || IDENTITY)?;
         let was_clean = recovery.was_clean();

@@ -4,10 +4,10 @@
 //! middle of recovery, and compares every partition with its ledger.
 
 mod answers;
-mod choices;
+pub(crate) mod choices;
 mod host;
 mod machine;
-mod producer;
+pub(crate) mod producer;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -19,7 +19,8 @@ use hallows_types::{LeaderEpoch, PartitionId};
 use crate::checks::{high_watermark, log_start};
 use crate::disk::SimDisk;
 use crate::ledger::Ledger;
-use crate::options::{Outcome, Sabotage};
+use crate::options::Outcome;
+use crate::plan::Plan;
 use crate::random::Choose;
 use crate::violation::{Verdict, Violation};
 use crate::world::{Happening, World};
@@ -62,12 +63,13 @@ struct Run {
     life: u64,
     clean: bool,
     outcome: Outcome,
+    plan: Plan,
 }
 
-/// Runs one seed.
+/// Runs a plan.
 #[must_use]
-pub fn run(seed: u64, sabotage: Sabotage) -> Outcome {
-    let mut run = Run::new(seed, sabotage);
+pub fn run(plan: &Plan) -> Outcome {
+    let mut run = Run::new(plan);
     let verdict = run.play();
     run.outcome.violation = verdict.err();
     run.outcome.acknowledged += run
@@ -82,14 +84,15 @@ pub fn run(seed: u64, sabotage: Sabotage) -> Outcome {
 }
 
 impl Run {
-    fn new(seed: u64, sabotage: Sabotage) -> Self {
+    fn new(plan: &Plan) -> Self {
+        let seed = plan.seed;
         let mut random = Random::from_seed(seed ^ 0x5eed_0001);
         let disk = SimDisk::new(seed ^ 0x5eed_0002, choices::CAPACITY_BYTES);
-        disk.set_rates(choices::rates(&mut random));
-        let weather = choices::weather(&mut random);
+        disk.set_rates(choices::rates(&mut random, plan));
+        let weather = choices::weather(&mut random, plan);
         Self {
             world: World::new(seed, disk, weather),
-            settings: choices::storage(&mut random, sabotage),
+            settings: choices::storage(&mut random, plan.sabotage),
             random,
             partitions: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -99,12 +102,14 @@ impl Run {
             life: 0,
             clean: true,
             outcome: Outcome::default(),
+            plan: plan.clone(),
         }
     }
 
     fn play(&mut self) -> Verdict {
         self.boot(true)?;
-        while self.outcome.operations < OPERATIONS_MIN || self.outcome.crashes < CRASHES_MIN {
+        let wanted = self.plan.operations.unwrap_or(OPERATIONS_MIN);
+        while self.outcome.operations < wanted || self.outcome.crashes < CRASHES_MIN {
             self.live()?;
             self.end()?;
         }

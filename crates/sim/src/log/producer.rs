@@ -18,26 +18,26 @@ const VALUE_BYTES_MAX: [u64; 2] = [200, BATCH_BYTES_MAX as u64 - 2_000];
 
 /// One batch on its way.
 #[derive(Clone, Debug)]
-pub(super) struct Flight {
-    pub(super) batch: Bytes,
-    pub(super) sent: Sent,
+pub(crate) struct Flight {
+    pub(crate) batch: Bytes,
+    pub(crate) sent: Sent,
     /// The request that carries it; `None` while it waits to be sent again.
-    pub(super) request: Option<u64>,
+    pub(crate) request: Option<u64>,
 }
 
 /// One producer of one partition.
 #[derive(Clone, Debug)]
-pub(super) struct Producer {
+pub(crate) struct Producer {
     id: i64,
     epoch: i16,
     next_sequence: i32,
-    pub(super) in_flight: VecDeque<Flight>,
+    pub(crate) in_flight: VecDeque<Flight>,
     /// Acknowledged ones, to be sent again for no reason.
     recent: VecDeque<(Bytes, Sent)>,
 }
 
 impl Producer {
-    pub(super) const fn new(id: i64) -> Self {
+    pub(crate) const fn new(id: i64) -> Self {
         Self {
             id,
             epoch: 0,
@@ -48,7 +48,7 @@ impl Producer {
     }
 
     /// The next batch to send: one that waits to be sent again, or a new one; `None` while that must wait.
-    pub(super) fn next(&mut self, random: &mut Random, time: WallTime, request: u64) -> Option<(Bytes, Sent)> {
+    pub(crate) fn next(&mut self, random: &mut Random, time: WallTime, request: u64) -> Option<(Bytes, Sent)> {
         if let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.request.is_none()) {
             flight.request = Some(request);
             return Some((flight.batch.clone(), flight.sent));
@@ -80,7 +80,7 @@ impl Producer {
     }
 
     /// An acknowledged batch, to be sent again.
-    pub(super) fn repeat(&self, random: &mut Random) -> Option<(Bytes, Sent)> {
+    pub(crate) fn repeat(&self, random: &mut Random) -> Option<(Bytes, Sent)> {
         if self.recent.is_empty() {
             None
         } else {
@@ -89,7 +89,7 @@ impl Producer {
     }
 
     /// A request was acknowledged.
-    pub(super) fn acknowledged(&mut self, request: u64) {
+    pub(crate) fn acknowledged(&mut self, request: u64) {
         let Some(place) = self.in_flight.iter().position(|flight| flight.request == Some(request)) else {
             return;
         };
@@ -101,14 +101,14 @@ impl Producer {
     }
 
     /// A request was refused, or its fate is not known: everything after it will be sent again too.
-    pub(super) fn retry(&mut self, request: u64) {
+    pub(crate) fn retry(&mut self, request: u64) {
         if let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.request == Some(request)) {
             flight.request = None;
         }
     }
 
     /// Whether batches wait to be sent again, and others are still on their way: order demands patience.
-    pub(super) fn must_wait(&self) -> bool {
+    pub(crate) fn must_wait(&self) -> bool {
         let waiting = self.in_flight.iter().any(|flight| flight.request.is_none());
         waiting
             && self
@@ -124,12 +124,12 @@ impl Producer {
     }
 
     /// The machine is gone: nothing that is on its way will be answered.
-    pub(super) fn disconnected(&mut self) {
+    pub(crate) fn disconnected(&mut self) {
         self.in_flight.iter_mut().for_each(|flight| flight.request = None);
     }
 
     /// The log does not know what came before: begin anew in the next epoch.
-    pub(super) fn bump_epoch(&mut self) {
+    pub(crate) fn bump_epoch(&mut self) {
         self.epoch += 1;
         self.next_sequence = 0;
         self.in_flight.clear();
@@ -138,7 +138,7 @@ impl Producer {
 }
 
 /// A batch of random size, codec and records; and how many records it has.
-pub(super) fn batch(random: &mut Random, time: WallTime, stamp: Stamp) -> (Bytes, i32) {
+pub(crate) fn batch(random: &mut Random, time: WallTime, stamp: Stamp) -> (Bytes, i32) {
     let codec = if random.one_in(8) { Codec::Lz4 } else { Codec::None };
     let mut builder = BatchBuilder::new(codec).with_producer(stamp);
     let large = random.one_in(20);

@@ -9,6 +9,7 @@ use super::producer::{Producer, batch};
 use super::{ALARM_TICK, Run, Tracked, choices};
 use crate::checks::idempotence::Sent;
 use crate::ledger::Ledger;
+use crate::plan::Part;
 use crate::random::Choose;
 
 /// Requests on their way at once.
@@ -68,6 +69,9 @@ impl Run {
 
     /// Now and then the disk is full for a while.
     fn change_the_disk(&mut self) {
+        if !self.plan.has(Part::FullDisk) {
+            return;
+        }
         if self.random.one_in(400) {
             let room = self.random.below(1 << 20);
             let used = self.world.disk().used_bytes();

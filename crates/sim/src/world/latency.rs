@@ -5,6 +5,8 @@ use hallows_runtime::Random;
 use crate::random::Choose;
 
 const MICROSECOND: u64 = 1_000;
+/// So many times the typical duration is late.
+const LATE: u64 = 8;
 
 /// Typical durations in nanoseconds, and how heavy their tails are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +43,12 @@ impl Latencies {
 
     pub(super) fn message(&self, random: &mut Random) -> u64 {
         random.wait_ns(self.message, self.tail_doublings)
+    }
+
+    /// How long bytes are on their way through the network, and whether that is much longer than usual.
+    pub(super) fn passage(&self, random: &mut Random) -> (u64, bool) {
+        let wait = self.network(random);
+        (wait, wait > self.network * LATE)
     }
 
     pub(super) fn network(&self, random: &mut Random) -> u64 {

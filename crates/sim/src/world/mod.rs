@@ -24,6 +24,7 @@ use connection::Connection;
 pub use latency::Latencies;
 pub use machine::Ending;
 pub use network::NetworkCounts;
+pub(crate) use network::read_all;
 use operation::DiskWork;
 
 /// The wall time of the world's beginning: 2024-01-01T00:00:00Z.

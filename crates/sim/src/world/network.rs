@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::{Buf, Bytes, BytesMut};
-use hallows_runtime::{CloseReason, ConnectionId, Event, ListenerId, Output, Slice, Turn};
+use hallows_runtime::{CloseReason, ConnectionId, Event, FileHandle, ListenerId, Output, Slice, Turn};
 use hallows_types::ShardId;
 
 use super::connection::Connection;
@@ -25,7 +25,10 @@ const STALL_MS_MAX: u64 = 3_000;
 )]
 pub struct NetworkCounts {
     pub connections_cut: u64,
-    pub stalls: u64,
+    pub connections_left_behind: u64,
+    pub stalls_inwards: u64,
+    pub stalls_outwards: u64,
+    pub delays: u64,
     pub frames_split: u64,
     pub output_full: u64,
     pub wall_jumps: u64,
@@ -34,10 +37,13 @@ pub struct NetworkCounts {
 impl NetworkCounts {
     /// Every class by its printed name.
     #[must_use]
-    pub const fn rows(&self) -> [(&'static str, u64); 5] {
+    pub const fn rows(&self) -> [(&'static str, u64); 8] {
         [
             ("connections_cut", self.connections_cut),
-            ("stalls", self.stalls),
+            ("connections_left_behind", self.connections_left_behind),
+            ("stalls_inwards", self.stalls_inwards),
+            ("stalls_outwards", self.stalls_outwards),
+            ("delays", self.delays),
             ("frames_split", self.frames_split),
             ("output_full", self.output_full),
             ("wall_jumps", self.wall_jumps),
@@ -47,7 +53,10 @@ impl NetworkCounts {
     /// Adds the counts of another run.
     pub const fn add(&mut self, other: &Self) {
         self.connections_cut += other.connections_cut;
-        self.stalls += other.stalls;
+        self.connections_left_behind += other.connections_left_behind;
+        self.stalls_inwards += other.stalls_inwards;
+        self.stalls_outwards += other.stalls_outwards;
+        self.delays += other.delays;
         self.frames_split += other.frames_split;
         self.output_full += other.output_full;
         self.wall_jumps += other.wall_jumps;
@@ -84,7 +93,7 @@ impl<T: Turn> World<T> {
             };
             let (piece, after) = rest.split_at(count);
             rest = after;
-            let wait = self.latencies.network(&mut self.random);
+            let wait = self.passage();
             let Some(connection) = self.connections.get_mut(&id) else {
                 return;
             };
@@ -94,6 +103,18 @@ impl<T: Turn> World<T> {
             connection.last_to_server = at;
             self.schedule_at(at, Due::ToServer(id, Bytes::copy_from_slice(piece)));
         }
+    }
+
+    /// A client turns to another connection and leaves this one open: the server has two of it for a while.
+    pub const fn leave_behind(&mut self) {
+        self.network.connections_left_behind += 1;
+    }
+
+    /// How long bytes are on their way.
+    fn passage(&mut self) -> u64 {
+        let (wait, is_late) = self.latencies.passage(&mut self.random);
+        self.network.delays += u64::from(is_late);
+        wait
     }
 
     /// Ends a connection from the client's side or in the middle. What is on its way in either direction is lost.
@@ -138,7 +159,11 @@ impl<T: Turn> World<T> {
             &mut connection.stalled_out_until
         };
         *stalled = until;
-        self.network.stalls += 1;
+        if inwards {
+            self.network.stalls_inwards += 1;
+        } else {
+            self.network.stalls_outwards += 1;
+        }
     }
 
     fn any_connection(&mut self) -> Option<ConnectionId> {
@@ -306,7 +331,7 @@ impl<T: Turn> World<T> {
                 bytes.len()
             };
             let piece = split(&mut bytes, count);
-            let wait = self.latencies.network(&mut self.random);
+            let wait = self.passage();
             let Some(connection) = self.connections.get_mut(&id) else {
                 return;
             };
@@ -363,12 +388,22 @@ fn take(slice: &mut Slice, max: usize, bytes: &mut BytesMut) -> std::io::Result<
         Slice::File { file, offset, len } => {
             let start = bytes.len();
             bytes.resize(start + count, 0);
-            if file.read_at(&mut bytes[start..], *offset)? < count {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
-            }
+            read_all(file, &mut bytes[start..], *offset)?;
             *offset += count as u64;
             *len -= u32::try_from(count).expect("at most the slice's own length");
         }
     }
     Ok(count)
+}
+
+/// Fills `buffer` from a file; a short read is asked for the rest, as the kernel does for `sendfile`.
+pub(crate) fn read_all(file: &FileHandle, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            count => filled += count,
+        }
+    }
+    Ok(())
 }

@@ -33,7 +33,7 @@ use crate::manifest::SegmentId;
 use crate::operations::{Operation, Operations};
 use crate::partition::Partition;
 use crate::pool::Pool;
-use crate::settings::{Durability, LogConfig, PartitionKey, StorageSettings};
+use crate::settings::{Durability, LogConfig, PartitionKey, Sabotage, StorageSettings};
 
 /// How often free space is measured while there are appends.
 const SPACE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -367,6 +367,12 @@ impl Storage {
             tail_bytes += partition.tail.bytes();
         }
         assert_eq!(tail_bytes, self.tail_bytes, "bytes of tails");
+    }
+
+    /// The promises that a harness has broken.
+    #[must_use]
+    pub const fn sabotage(&self) -> Sabotage {
+        self.settings.sabotage
     }
 
     /// Counters for metrics.

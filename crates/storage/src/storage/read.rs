@@ -100,7 +100,11 @@ impl Storage {
                 log_end: partition.log_end,
             });
         }
-        let until = until.min(partition.high_watermark);
+        let until = if self.settings.sabotage.read_above_high_watermark() {
+            until
+        } else {
+            until.min(partition.high_watermark)
+        };
         let mut collected = Collected {
             slices: SmallVec::new(),
             size_bytes: 0,

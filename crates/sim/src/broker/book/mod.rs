@@ -1,0 +1,139 @@
+//! What all clients together know of the broker: what was sent, what was answered, and so what is promised.
+//!
+//! Nothing in here looks inside the broker. Checkers compare answers with it.
+
+mod durability;
+mod log;
+mod topic;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use hallows_types::TopicId;
+
+use crate::checks::assignments::Assignments;
+use crate::checks::committed_offsets::CommittedOffsets;
+use crate::checks::producer_ids::ProducerIds;
+pub(super) use durability::{Durabilities, name as durability_name, parse as parse_durability};
+pub(super) use log::Delivered;
+pub(super) use topic::{Existence, Log, Topic};
+
+/// A partition, as the harness numbers topics.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct PartitionName {
+    pub(super) topic: u32,
+    pub(super) index: i32,
+}
+
+impl std::fmt::Display for PartitionName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "topic-{}-{}", self.topic, self.index)
+    }
+}
+
+/// Where the fields begin and end that a broker never changes: from the magic byte to the end of the header.
+const FIXED: std::ops::Range<usize> = 16..61;
+
+/// The header of a batch without what a broker assigns: checksum, times, producer, sequence, counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct BatchName([u8; FIXED.end - FIXED.start]);
+
+impl BatchName {
+    /// The name of a whole batch.
+    pub(super) fn of(batch: &[u8]) -> Self {
+        Self(batch[FIXED].try_into().expect("a batch is longer than its header"))
+    }
+}
+
+/// A batch that some client sent.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub(super) to: PartitionName,
+    pub(super) batch: Bytes,
+    /// How often: one that is not idempotent may be in the log so many times.
+    pub(super) times: u32,
+}
+
+/// Everything known.
+#[derive(Default)]
+pub(super) struct Book {
+    /// The time in nanoseconds.
+    pub(super) now: u64,
+    pub(super) topics: BTreeMap<u32, Topic>,
+    pub(super) sent: BTreeMap<BatchName, Sent>,
+    pub(super) offsets: CommittedOffsets,
+    pub(super) assignments: Assignments,
+    pub(super) producer_ids: ProducerIds,
+    /// Reads of the disk may give wrong bits: clients see bad checksums.
+    pub(super) reads_may_flip: bool,
+    /// Answers with a batch whose checksum is wrong.
+    pub(super) damaged_answers: u64,
+    next_topic: u32,
+}
+
+impl Book {
+    /// A number for a topic that is to be created.
+    pub(super) const fn number_topic(&mut self) -> u32 {
+        self.next_topic += 1;
+        self.next_topic
+    }
+
+    /// The topic of a name; the harness names topics by their numbers.
+    pub(super) fn topic_named(&self, name: &str) -> Option<u32> {
+        let number = name.strip_prefix("topic-")?.parse().ok()?;
+        self.topics.contains_key(&number).then_some(number)
+    }
+
+    /// The topic of an id.
+    pub(super) fn topic_with_id(&self, id: TopicId) -> Option<u32> {
+        let found = self.topics.iter().find(|(_, topic)| topic.id == id && id != TopicId::ZERO);
+        found.map(|(number, _)| *number)
+    }
+
+    /// What a request names a topic by: its name, or its id.
+    pub(super) fn named(&self, topic: u32, by_id: bool) -> (String, TopicId) {
+        let topic = &self.topics[&topic];
+        if by_id {
+            (String::new(), topic.id)
+        } else {
+            (topic.name.clone(), TopicId::ZERO)
+        }
+    }
+
+    /// Whether clients may write to and read from a partition: it is there for certain, and its epoch is known.
+    pub(super) fn is_writable(&self, name: PartitionName) -> bool {
+        self.topics
+            .get(&name.topic)
+            .is_some_and(|topic| topic.is_usable() && name.index < topic.count.certain)
+    }
+
+    /// Whether a partition is there for certain, so that no answer may deny it.
+    pub(super) fn is_certain(&self, name: PartitionName) -> bool {
+        self.is_writable(name)
+    }
+
+    /// Every partition that clients may use.
+    pub(super) fn writable(&self) -> Vec<PartitionName> {
+        let usable = self.topics.iter().filter(|(_, topic)| topic.is_usable());
+        usable
+            .flat_map(|(number, topic)| {
+                (0..topic.count.certain).map(|index| PartitionName {
+                    topic: *number,
+                    index,
+                })
+            })
+            .collect()
+    }
+
+    /// What is known of a partition's log.
+    pub(super) fn log(&mut self, name: PartitionName) -> Option<&mut Log> {
+        let topic = self.topics.get_mut(&name.topic)?;
+        Some(topic.logs.entry(name.index).or_default())
+    }
+
+    /// Batches that were acknowledged so far.
+    pub(super) fn acknowledged_count(&self) -> u64 {
+        let logs = self.topics.values().flat_map(|topic| topic.logs.values());
+        logs.map(|log| log.ledger.acknowledged).sum()
+    }
+}

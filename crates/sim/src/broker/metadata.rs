@@ -1,0 +1,115 @@
+//! What Metadata must say: topics whose creation was answered are there, deleted ones are not, ids never change.
+//!
+//! Source: DESIGN 5, metadata is a log of commands, answered once they are durable and every shard has them; KIP-516.
+
+use std::collections::BTreeMap;
+
+use hallows_protocol::ErrorCode;
+use hallows_protocol::messages::metadata_response::{MetadataResponse, MetadataResponseTopic};
+use hallows_types::TopicId;
+
+use super::book::{Book, Existence, Topic};
+use crate::violation::{Verdict, Violation, ensure};
+
+const NAME: &str = "metadata says what is there";
+
+/// What was known when Metadata was asked.
+#[derive(Clone, Debug)]
+pub(super) struct Before {
+    /// Topics that were there, and their certain partitions.
+    there: BTreeMap<u32, i32>,
+    gone: Vec<u32>,
+}
+
+impl Before {
+    /// What is known now.
+    pub(super) fn now(book: &Book) -> Self {
+        let having = |existence| {
+            book.topics
+                .iter()
+                .filter(move |(_, topic)| topic.existence == existence)
+        };
+        Self {
+            there: having(Existence::Exists)
+                .map(|(number, topic)| (*number, topic.count.certain))
+                .collect(),
+            gone: having(Existence::Gone).map(|(number, _)| *number).collect(),
+        }
+    }
+
+    /// Judges an answer, and notes topics whose creation had not been answered.
+    ///
+    /// # Errors
+    /// A topic that is missing, or back, or another.
+    pub(super) fn check(&self, book: &mut Book, answer: &MetadataResponse) -> Verdict {
+        let told = topics(answer);
+        for (number, partitions) in &self.there {
+            let Some(topic) = book.topics.get(number).filter(|topic| topic.is_promised()) else {
+                continue;
+            };
+            let Some(found) = told.get(number) else {
+                return Err(Violation::new(NAME, format!("{} is missing", topic.name)));
+            };
+            check_one(topic, found)?;
+            let count = i32::try_from(found.partitions.len()).unwrap_or(i32::MAX);
+            ensure!(
+                NAME,
+                count >= *partitions,
+                "{} has {count} partitions, {partitions} were made",
+                topic.name
+            );
+        }
+        if let Some(back) = self.gone.iter().find(|number| told.contains_key(number)) {
+            return Err(Violation::new(NAME, format!("topic-{back} is there although it was deleted")));
+        }
+        for (number, found) in told {
+            let Some(topic) = book.topics.get_mut(&number) else {
+                continue;
+            };
+            if topic.existence == Existence::Creating {
+                topic.created(found.topic_id);
+            } else if topic.existence == Existence::Exists && topic.id == TopicId::ZERO {
+                topic.id = found.topic_id;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The topics of an answer that are there, by their numbers; internal ones left out.
+pub(super) fn topics(answer: &MetadataResponse) -> BTreeMap<u32, &MetadataResponseTopic> {
+    let there = answer.topics.iter();
+    there
+        .filter(|topic| topic.error_code == ErrorCode::NONE && !topic.is_internal)
+        .filter_map(|topic| {
+            let number = topic.name.as_deref()?.strip_prefix("topic-")?.parse().ok()?;
+            Some((number, topic))
+        })
+        .collect()
+}
+
+/// Whether an answer tells the same id and epoch as all others in this life of the machine.
+///
+/// # Errors
+/// When it does not.
+pub(super) fn check_one(topic: &Topic, found: &MetadataResponseTopic) -> Verdict {
+    let (name, id) = (&topic.name, topic.id);
+    ensure!(
+        NAME,
+        id == TopicId::ZERO || found.topic_id == TopicId::ZERO || found.topic_id == id,
+        "{name} had id {id} and has id {}",
+        found.topic_id
+    );
+    let other = found
+        .partitions
+        .iter()
+        .map(|partition| partition.leader_epoch)
+        .find(|epoch| topic.epoch.is_some_and(|known| known != *epoch));
+    ensure!(
+        NAME,
+        other.is_none(),
+        "{name} has leader epoch {:?} and {other:?}",
+        topic.epoch
+    );
+    Ok(())
+}

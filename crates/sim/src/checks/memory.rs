@@ -1,0 +1,44 @@
+//! What a shard holds in memory stays within its settings.
+//!
+//! Source: ARCHITECTURE, "Every queue, map and buffer has a named bound"; the settings named here.
+
+use hallows_broker::Held;
+use hallows_config::BrokerConfig;
+use hallows_storage::StorageSettings;
+
+use crate::violation::{Verdict, ensure};
+
+const NAME: &str = "memory stays within its settings";
+
+/// The batch that was let in just below a bound, and what the broker writes itself.
+const BATCH_BYTES_MAX: u64 = 64 << 10;
+
+/// Looks at what a shard holds.
+///
+/// # Errors
+/// Whatever is above its bound.
+pub fn check(held: &Held, storage: &StorageSettings, config: &BrokerConfig) -> Verdict {
+    let bounds = [
+        ("tail.bytes.max", held.tail_bytes, storage.tail_bytes_max + BATCH_BYTES_MAX),
+        (
+            "journal.bytes.max",
+            held.journal_files * storage.journal_file_bytes,
+            storage.journal_bytes_max + storage.journal_file_bytes,
+        ),
+        ("delayed.requests.max", held.waiting_requests, config.delayed_requests_max.into()),
+        (
+            "max.incremental.fetch.session.cache.slots",
+            held.fetch_sessions,
+            config.fetch_sessions_max.into(),
+        ),
+        (
+            "producers.per.partition.max",
+            held.producers_most,
+            storage.producers_per_partition_max as u64,
+        ),
+    ];
+    for (setting, held, bound) in bounds {
+        ensure!(NAME, held <= bound, "{setting} allows {bound}, held are {held}");
+    }
+    Ok(())
+}
