@@ -15,6 +15,8 @@ pub struct Held {
     pub tail_bytes: u64,
     /// Files of the journal: `journal.bytes.max`.
     pub journal_files: u64,
+    /// Partitions that failed: their journal files are kept, whatever the bound says.
+    pub failed_partitions: u64,
     /// Producers that the partition with the most of them remembers: `producers.per.partition.max`.
     pub producers_most: u64,
 }
@@ -25,12 +27,17 @@ impl Shard {
     pub fn held(&self) -> Held {
         let statistics = self.storage.statistics();
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let failed = self
+            .partitions
+            .keys()
+            .filter(|key| self.storage.partition(*key).failure().is_some());
         let producers = self.partitions.keys().map(|key| self.storage.producers(key).count());
         Held {
             waiting_requests: count(self.waiting_count()),
             fetch_sessions: count(self.sessions.persistent_count()),
             tail_bytes: statistics.tail_bytes,
             journal_files: statistics.journal_files,
+            failed_partitions: count(failed.count()),
             producers_most: count(producers.max().unwrap_or(0)),
         }
     }

@@ -75,7 +75,9 @@ fn sabotage(name: &str) -> Result<Sabotage, String> {
 }
 
 fn level(name: &str) -> Result<Level, String> {
-    let found = [Level::Storage, Level::Broker].into_iter().find(|level| level.name() == name);
+    let found = [Level::Storage, Level::Broker]
+        .into_iter()
+        .find(|level| level.name() == name);
     found.ok_or_else(|| "known are storage and broker".to_owned())
 }
 
@@ -102,7 +104,9 @@ pub fn run(arguments: &Arguments, program: &str, out: &mut dyn Write) -> io::Res
     if arguments.switches {
         return switches(out);
     }
-    let levels = arguments.level.map_or_else(|| vec![Level::Storage, Level::Broker], |level| vec![level]);
+    let levels = arguments
+        .level
+        .map_or_else(|| vec![Level::Storage, Level::Broker], |level| vec![level]);
     let mut verdict = Verdict::Held;
     let mut whole = Report::default();
     for level in levels {
@@ -111,7 +115,11 @@ pub fn run(arguments: &Arguments, program: &str, out: &mut dyn Write) -> io::Res
         let faults = report.faults(level);
         let counts: Vec<String> = faults.iter().map(|(name, count)| format!("{name}={count}")).collect();
         writeln!(out, "{}: {}", level.name(), counts.join(" "))?;
-        let never: Vec<&str> = faults.iter().filter(|(_, count)| *count == 0).map(|(name, _)| *name).collect();
+        let never: Vec<&str> = faults
+            .iter()
+            .filter(|(_, count)| *count == 0)
+            .map(|(name, _)| *name)
+            .collect();
         if report.seeds >= SEEDS_FOR_EVERY_FAULT && arguments.without.is_empty() && !never.is_empty() {
             writeln!(out, "{}: these faults never struck: {}", level.name(), never.join(", "))?;
             verdict = Verdict::Broken;
@@ -140,12 +148,13 @@ fn run_level(arguments: &Arguments, level: Level, program: &str, out: &mut dyn W
         if arguments.verbose {
             line(&plan, &outcome, out)?;
         }
+        let operations = outcome.operations;
         let violated = outcome.violation.clone();
         report.add(seed, outcome);
         let Some(violation) = violated else { continue };
         writeln!(out, "seed {seed}: {violation}\nrepeat it with: {program} {plan}")?;
         if arguments.minimise {
-            let found = minimise(&plan, violation);
+            let found = minimise(&plan, operations, violation);
             let (plan, violation, tries) = (found.plan, found.violation, found.tries);
             writeln!(out, "shortest of {tries} runs: {program} {plan}\n{violation}")?;
         }
@@ -183,7 +192,12 @@ fn switches(out: &mut dyn Write) -> io::Result<Verdict> {
                     writeln!(out, "{name:<28} {:<8} {seed:>5}  {}", level.name(), violation.invariant)?;
                 }
                 None => {
-                    writeln!(out, "{name:<28} {:<8} {:>5}  NOT in {SEEDS_UNTIL_NOTICED} seeds", level.name(), "-")?;
+                    writeln!(
+                        out,
+                        "{name:<28} {:<8} {:>5}  NOT in {SEEDS_UNTIL_NOTICED} seeds",
+                        level.name(),
+                        "-"
+                    )?;
                     verdict = Verdict::Broken;
                 }
             }

@@ -101,13 +101,25 @@ impl Ledger {
         }
         if let Some((before, entry)) = self.log.range(..base).next_back() {
             let (before_end, before_epoch) = (entry.end, entry.epoch);
-            ensure!(NAME, before_end <= base, "{base}..{end} overlaps {before}..{before_end}");
-            ensure!(NAME, before_epoch <= epoch, "epoch {epoch} at {base} follows {before_epoch} at {before}");
+            ensure!(
+                NAME,
+                before_end <= base,
+                "{base}..{end} overlaps {before}..{before_end}"
+            );
+            ensure!(
+                NAME,
+                before_epoch <= epoch,
+                "epoch {epoch} at {base} follows {before_epoch} at {before}"
+            );
         }
         if let Some((after, entry)) = self.log.range(base..).next() {
             let (after, after_epoch) = (*after, entry.epoch);
             ensure!(NAME, end <= after, "{base}..{end} overlaps what begins at {after}");
-            ensure!(NAME, epoch <= after_epoch, "epoch {epoch} at {base} comes before {after_epoch} at {after}");
+            ensure!(
+                NAME,
+                epoch <= after_epoch,
+                "epoch {epoch} at {base} comes before {after_epoch} at {after}"
+            );
         }
         self.minted.check(epoch, base, end, &batch)?;
         self.assign(batch);

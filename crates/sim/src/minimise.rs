@@ -18,11 +18,14 @@ pub struct Minimised {
     pub tries: u32,
 }
 
-/// Looks for a shorter run that breaks the same promise.
+/// Looks for a shorter run that breaks the same promise; the given one did after so many operations.
 #[must_use]
-pub fn minimise(plan: &Plan, violation: Violation) -> Minimised {
+pub fn minimise(plan: &Plan, operations: u64, violation: Violation) -> Minimised {
     let mut search = Search {
-        best: plan.clone(),
+        best: Plan {
+            operations: Some(plan.operations.unwrap_or(operations).min(operations)),
+            ..plan.clone()
+        },
         violation,
         tries: 0,
     };

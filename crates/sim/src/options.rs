@@ -138,9 +138,13 @@ impl Report {
         let network = self.total.network.rows();
         let disk = self.total.disk.rows().into_iter();
         let has_network = level == Level::Broker;
-        disk.chain(network.into_iter().filter(|(name, _)| has_network || *name == "wall_jumps"))
-            .filter(|(name, _)| has_network || *name != "reads_flipped")
-            .collect()
+        disk.chain(
+            network
+                .into_iter()
+                .filter(|(name, _)| has_network || *name == "wall_jumps"),
+        )
+        .filter(|(name, _)| has_network || *name != "reads_flipped")
+        .collect()
     }
 }
 

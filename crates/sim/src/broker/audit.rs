@@ -213,7 +213,13 @@ impl Auditor {
                 self.todo.push_back(Task::EpochEnd(name, asked));
             }
         }
-        let mut groups: Vec<String> = stage.book.offsets.places().into_iter().map(|(group, ..)| group).collect();
+        let mut groups: Vec<String> = stage
+            .book
+            .offsets
+            .places()
+            .into_iter()
+            .map(|(group, ..)| group)
+            .collect();
         groups.dedup();
         self.todo.extend(groups.into_iter().map(Task::Offsets));
         self.metadata = Some(answer);
@@ -221,7 +227,9 @@ impl Auditor {
 
     fn learn_settings(&mut self, number: u32, answer: &DescribeConfigsResponse) -> bool {
         let configs = answer.results.iter().flat_map(|result| &result.configs);
-        let word = configs.filter(|config| config.name == "durability").find_map(|config| config.value.as_deref());
+        let word = configs
+            .filter(|config| config.name == "durability")
+            .find_map(|config| config.value.as_deref());
         let Some(durability) = word.and_then(parse_durability) else {
             return false;
         };
@@ -232,9 +240,19 @@ impl Auditor {
     /// Takes what was read; tells whether that was the end of the log.
     fn learn_records(&mut self, name: PartitionName, answer: &FetchResponse) -> Result<bool, Violation> {
         let parts = answer.responses.iter().flat_map(|topic| &topic.partitions);
-        let Some(data) = parts.into_iter().next().filter(|_| answer.error_code == ErrorCode::NONE) else {
+        let Some(data) = parts
+            .into_iter()
+            .next()
+            .filter(|_| answer.error_code == ErrorCode::NONE)
+        else {
             return Ok(false);
         };
+        if data.error_code == ErrorCode::OFFSET_OUT_OF_RANGE {
+            // Retention was faster.
+            self.logs.remove(&name);
+            self.todo.push_front(Task::Start(name));
+            return Ok(false);
+        }
         if data.error_code != ErrorCode::NONE {
             self.failed.insert(name, data.error_code);
             return Ok(true);
@@ -256,7 +274,10 @@ impl Auditor {
             return Ok(true);
         }
         if log.end() == before {
-            let detail = format!("{name}: nothing came from {before} on, the high watermark is {}", log.high_watermark);
+            let detail = format!(
+                "{name}: nothing came from {before} on, the high watermark is {}",
+                log.high_watermark
+            );
             return Err(Violation::new("reads are served", detail));
         }
         Ok(false)
@@ -271,15 +292,14 @@ impl Auditor {
                 self.learn_metadata(stage, answer);
                 Ok(true)
             }
-            (Task::Settings(number), AnyResponse::DescribeConfigs(answer)) => {
-                Ok(self.learn_settings(number, &answer))
-            }
+            (Task::Settings(number), AnyResponse::DescribeConfigs(answer)) => Ok(self.learn_settings(number, &answer)),
             (Task::Start(name), AnyResponse::ListOffsets(answer)) => {
                 let found = answer.topics.iter().flat_map(|topic| &topic.partitions).next();
                 if let Some(found) = found.filter(|found| found.error_code == ErrorCode::NONE) {
                     self.logs.entry(name).or_default().log_start = found.offset;
                 } else {
-                    self.failed.insert(name, found.map_or(ErrorCode::NONE, |found| found.error_code));
+                    self.failed
+                        .insert(name, found.map_or(ErrorCode::NONE, |found| found.error_code));
                 }
                 Ok(true)
             }

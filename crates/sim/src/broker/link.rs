@@ -126,7 +126,9 @@ impl Link {
 
     /// Whether the oldest request waits for longer than that.
     pub(super) fn is_overdue(&self, now: u64, patience: u64) -> bool {
-        self.asked.front().is_some_and(|asked| now.saturating_sub(asked.at) > patience)
+        self.asked
+            .front()
+            .is_some_and(|asked| now.saturating_sub(asked.at) > patience)
     }
 
     /// The client gives the connection up and will open another one; the server may not notice for a while.

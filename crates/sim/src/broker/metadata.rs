@@ -60,7 +60,10 @@ impl Before {
             );
         }
         if let Some(back) = self.gone.iter().find(|number| told.contains_key(number)) {
-            return Err(Violation::new(NAME, format!("topic-{back} is there although it was deleted")));
+            return Err(Violation::new(
+                NAME,
+                format!("topic-{back} is there although it was deleted"),
+            ));
         }
         for (number, found) in told {
             let Some(topic) = book.topics.get_mut(&number) else {

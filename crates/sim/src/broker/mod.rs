@@ -119,7 +119,8 @@ impl Run {
     /// One life of the machine after its audit, until it is time to end it.
     fn live(&mut self) -> Verdict {
         let operations = self.life_operations();
-        let until = self.operations + operations;
+        // A shorter run is the beginning of the longer one.
+        let until = (self.operations + operations).min(self.operations_wanted());
         self.alarm(LOOK_INTERVAL, ALARM_LOOK);
         self.alarm(LIFE_MAX, ALARM_END);
         for place in 0..self.clients.len() {
@@ -143,9 +144,7 @@ impl Run {
         if self.random.one_in(8) {
             return 0;
         }
-        let wanted = self.operations_wanted();
-        let typical = self.random.wait_ns(wanted / 10 + 1, 3);
-        typical.min(wanted.saturating_sub(self.operations).max(20))
+        self.random.wait_ns(OPERATIONS_MIN / 10, 3)
     }
 
     fn alarm(&mut self, wait: u64, kind: u64) {
@@ -250,7 +249,10 @@ impl Run {
                         topic: *number,
                         index: *index,
                     };
-                    let id = PartitionId { topic: id, index: *index };
+                    let id = PartitionId {
+                        topic: id,
+                        index: *index,
+                    };
                     let Some(key) = shard.storage().find(id) else { continue };
                     let partition = shard.storage().partition(key);
                     let (high, end) = (partition.high_watermark().0, partition.log_end().0);

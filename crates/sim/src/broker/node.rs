@@ -108,7 +108,11 @@ impl Run {
             }
         }
         self.look()?;
-        let clean = self.world.shards().into_values().all(hallows_broker::Shard::stopped_clean);
+        let clean = self
+            .world
+            .shards()
+            .into_values()
+            .all(hallows_broker::Shard::stopped_clean);
         if clean {
             // Where an injected fault prevents the mark, the next start is an unclean one.
             let _ = Recovery::mark_clean(self.world.disk());
@@ -145,10 +149,7 @@ impl Run {
     /// Starts with the seed's faults, and without them if that failed; takes over what the audit found.
     fn start_at_last(&mut self, before: Before) -> Result<Auditor, Violation> {
         let rates = self.world.disk().rates();
-        let harmless = FaultRates {
-            read_flips: 0,
-            ..rates
-        };
+        let harmless = FaultRates { read_flips: 0, ..rates };
         self.book.reads_may_flip = false;
         self.world.disk().set_rates(harmless);
         let mut audited = self.boot_and_audit(AUDIT_WAIT_WITH_FAULTS)?;
@@ -160,7 +161,10 @@ impl Run {
         }
         self.world.disk().set_rates(rates);
         let Some((audit, was_clean)) = audited else {
-            return Err(never("a start without faults", "it failed, or the audit did not end".to_owned()));
+            return Err(never(
+                "a start without faults",
+                "it failed, or the audit did not end".to_owned(),
+            ));
         };
         if was_clean && !self.clean {
             return Err(Violation::new(
@@ -218,7 +222,12 @@ impl Run {
         self.life += 1;
         self.world.pass(START_NS);
         let was_clean = booted.was_clean;
-        tracing::debug!(was_clean, shards = booted.shards.len(), life = self.life, "the machine starts");
+        tracing::debug!(
+            was_clean,
+            shards = booted.shards.len(),
+            life = self.life,
+            "the machine starts"
+        );
         self.world.start(booted.shards);
         let audit = self.audit(patience)?;
         Ok(audit.map(|audit| (audit, was_clean)))

@@ -83,5 +83,7 @@ pub(super) fn check(book: &Book, group: &str, asked: Asked, answer: &OffsetFetch
 /// Whether an answer says anything at all.
 pub(super) fn is_answer(answer: &OffsetFetchResponse) -> bool {
     let errors = answer.groups.iter().map(|group| group.error_code);
-    std::iter::once(answer.error_code).chain(errors).all(|error| error == ErrorCode::NONE)
+    std::iter::once(answer.error_code)
+        .chain(errors)
+        .all(|error| error == ErrorCode::NONE)
 }

@@ -76,7 +76,10 @@ impl Assignments {
             "{group}, generation {generation}: {member} got {partitions:?}"
         );
         for partition in partitions {
-            let owner = known.owners.entry(partition.clone()).or_insert_with(|| member.to_owned());
+            let owner = known
+                .owners
+                .entry(partition.clone())
+                .or_insert_with(|| member.to_owned());
             ensure!(
                 NAME,
                 owner == member,
@@ -121,7 +124,9 @@ mod tests {
         groups.taken("g", 1, "a", (&[1], &first), 10).expect("its own");
         groups.taken("g", 1, "a", (&[1], &first), 11).expect("again");
         groups.taken("g", 1, "b", (&[2], &first), 12).expect_err("of another");
-        groups.taken("g", 1, "b", (&[1], &second), 12).expect_err("not what the leader said");
+        groups
+            .taken("g", 1, "b", (&[1], &second), 12)
+            .expect_err("not what the leader said");
         groups.taken("g", 1, "b", (&[2], &second), 12).expect("its own");
         groups.taken("g", 1, "c", (&[], &[]), 12).expect("nothing was given");
     }

@@ -106,7 +106,11 @@ fn is_hidden(writes: &[Write], write: &Write, since: u64) -> bool {
 }
 
 fn forget_hidden(writes: &mut Vec<Write>) {
-    let latest = writes.iter().filter(|write| write.acknowledged).map(|write| write.sent).max();
+    let latest = writes
+        .iter()
+        .filter(|write| write.acknowledged)
+        .map(|write| write.sent)
+        .max();
     // A reader on its way may still see what was hidden since; a second generation is beyond every reader's patience.
     if writes.len() > 64
         && let Some(latest) = latest

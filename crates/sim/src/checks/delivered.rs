@@ -89,7 +89,12 @@ mod tests {
     use super::*;
     use crate::checks::remint::tests::batch;
 
-    fn read(ledger: &mut Ledger, from: i64, high_watermark: i64, batches: &[Bytes]) -> Result<Option<i64>, crate::Violation> {
+    fn read(
+        ledger: &mut Ledger,
+        from: i64,
+        high_watermark: i64,
+        batches: &[Bytes],
+    ) -> Result<Option<i64>, crate::Violation> {
         let delivery = Delivery {
             from,
             high_watermark,
@@ -104,10 +109,13 @@ mod tests {
     fn answers_must_agree_with_each_other() {
         let mut ledger = Ledger::default();
         let [first, second] = [batch(0, 2, 1, b"first"), batch(2, 2, 1, b"second")];
-        assert_eq!(read(&mut ledger, 1, 4, &[first.clone(), second.clone()]).expect("both"), Some(4));
+        assert_eq!(
+            read(&mut ledger, 1, 4, &[first.clone(), second.clone()]).expect("both"),
+            Some(4)
+        );
         assert_eq!(read(&mut ledger, 4, 4, &[]).expect("nothing"), None);
         read(&mut ledger, 0, 2, &[first.clone(), second.clone()]).expect_err("above the high watermark");
-        read(&mut ledger, 0, 9, &[second.clone()]).expect_err("begins too late");
+        read(&mut ledger, 0, 9, std::slice::from_ref(&second)).expect_err("begins too late");
         read(&mut ledger, 0, 9, &[first.clone(), batch(3, 1, 1, b"third")]).expect_err("a gap");
         read(&mut ledger, 2, 9, &[batch(2, 2, 1, b"other")]).expect_err("other bytes");
         read(&mut ledger, 4, 9, &[batch(4, 2, 0, b"third")]).expect_err("an old epoch");

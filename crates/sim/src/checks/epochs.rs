@@ -34,9 +34,11 @@ pub fn check(
         Some(0) => (asked, starts[0].1),
         Some(next) => (starts[next - 1].0, starts[next].1),
     };
+    // A log without batches knows its last epoch for a while, and says that it ends at the log's end.
+    let knows_more = starts.is_empty() && answer == (asked, log_end);
     ensure!(
         NAME,
-        answer == expected,
+        answer == expected || knows_more,
         "epoch {asked} was answered {answer:?}, expected {expected:?} of {starts:?}"
     );
     Ok(())

@@ -15,7 +15,10 @@ const SEEDS_UNTIL_NOTICED: u64 = 30;
 fn nothing_acknowledged_is_lost() {
     for seed in 0..20 {
         let outcome = whole(seed, Sabotage::None);
-        assert_eq!(outcome.violation, None, "seed {seed}: cargo xtask sim --level storage --seed {seed}");
+        assert_eq!(
+            outcome.violation, None,
+            "seed {seed}: cargo xtask sim --level storage --seed {seed}"
+        );
         assert!(
             outcome.operations >= OPERATIONS_MIN && outcome.crashes >= CRASHES_MIN,
             "{outcome:?}"
@@ -32,9 +35,15 @@ fn the_same_seed_gives_the_same_run() {
 
 #[test]
 fn every_broken_promise_is_noticed() {
-    let storage = Sabotage::ALL.into_iter().filter(|(_, switch)| switch.concerns(Level::Storage));
+    let storage = Sabotage::ALL
+        .into_iter()
+        .filter(|(_, switch)| switch.concerns(Level::Storage));
     for (name, switch) in storage {
-        let noticed = (0..SEEDS_UNTIL_NOTICED).find(|seed| crate::simulate(&Plan::whole(Level::Storage, *seed, switch)).violation.is_some());
+        let noticed = (0..SEEDS_UNTIL_NOTICED).find(|seed| {
+            crate::simulate(&Plan::whole(Level::Storage, *seed, switch))
+                .violation
+                .is_some()
+        });
         assert!(
             noticed.is_some(),
             "{name}: nothing noticed in {SEEDS_UNTIL_NOTICED} seeds"

@@ -11,6 +11,7 @@ mod journals;
 mod partition;
 mod scan;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
@@ -140,11 +141,17 @@ impl Recovery {
         Ok(sequences)
     }
 
-    /// Keeps the record that reaches furthest; all of them are true.
+    /// Keeps the record that reaches furthest; all of them are true. A log start that any of them knows is one.
     fn note_record(&mut self, record: CheckpointRecord) {
-        let known = self.records.get(&record.partition);
-        if known.is_none_or(|known| known.offset <= record.offset) {
-            self.records.insert(record.partition, record);
+        match self.records.entry(record.partition) {
+            Entry::Vacant(place) => drop(place.insert(record)),
+            Entry::Occupied(mut known) => {
+                let log_start = known.get().log_start.max(record.log_start);
+                if known.get().offset <= record.offset {
+                    known.insert(record);
+                }
+                known.get_mut().log_start = log_start;
+            }
         }
     }
 }

@@ -72,8 +72,18 @@ impl Book {
 
     /// The batch that had to come next was refused by its sequence.
     pub(in crate::broker) fn refused(&mut self, name: PartitionName, batch: &Bytes, error: ErrorCode) -> Verdict {
+        let refused = header(batch);
+        let is_other = |sent: &Sent| {
+            let other = header(&sent.batch);
+            sent.to == name && other.producer_id == refused.producer_id && other.base_sequence != refused.base_sequence
+        };
+        // A partition takes the first batch that it sees of a producer, whatever its sequence, as Kafka does: if the
+        // one before was refused for lack of room, nobody can tell.
+        if refused.base_sequence == 0 && self.sent.values().any(is_other) {
+            return Ok(());
+        }
         let Some(log) = self.log(name) else { return Ok(()) };
-        idempotence::check_refusal(&log.ledger, &header(batch), error.name()).map_err(|violation| violation.at(name))
+        idempotence::check_refusal(&log.ledger, &refused, error.name()).map_err(|violation| violation.at(name))
     }
 
     /// Records were read. Gives the batches and whether the last one was damaged on its way from the disk.
@@ -135,9 +145,8 @@ impl Book {
 
     fn was_sent(&self, name: PartitionName, batch: &[u8]) -> Verdict {
         let sent = self.sent.get(&BatchName::of(batch));
-        let same = sent.is_some_and(|sent| {
-            sent.to == name && sent.batch.len() == batch.len() && sent.batch[16..] == batch[16..]
-        });
+        let same = sent
+            .is_some_and(|sent| sent.to == name && sent.batch.len() == batch.len() && sent.batch[16..] == batch[16..]);
         if same {
             return Ok(());
         }
@@ -148,7 +157,11 @@ impl Book {
 
     /// Whether batches are in a log no more often than they were sent, and those of idempotent producers once.
     pub(in crate::broker) fn check_counts(&self, name: PartitionName) -> Verdict {
-        let Some(log) = self.topics.get(&name.topic).and_then(|topic| topic.logs.get(&name.index)) else {
+        let Some(log) = self
+            .topics
+            .get(&name.topic)
+            .and_then(|topic| topic.logs.get(&name.index))
+        else {
             return Ok(());
         };
         idempotence::check_log(&log.ledger).map_err(|violation| violation.at(name))?;

@@ -86,7 +86,10 @@ impl Book {
 
     /// The topic of an id.
     pub(super) fn topic_with_id(&self, id: TopicId) -> Option<u32> {
-        let found = self.topics.iter().find(|(_, topic)| topic.id == id && id != TopicId::ZERO);
+        let found = self
+            .topics
+            .iter()
+            .find(|(_, topic)| topic.id == id && id != TopicId::ZERO);
         found.map(|(number, _)| *number)
     }
 
@@ -116,12 +119,7 @@ impl Book {
     pub(super) fn writable(&self) -> Vec<PartitionName> {
         let usable = self.topics.iter().filter(|(_, topic)| topic.is_usable());
         usable
-            .flat_map(|(number, topic)| {
-                (0..topic.count.certain).map(|index| PartitionName {
-                    topic: *number,
-                    index,
-                })
-            })
+            .flat_map(|(number, topic)| (0..topic.count.certain).map(|index| PartitionName { topic: *number, index }))
             .collect()
     }
 

@@ -211,11 +211,7 @@ impl Admin {
         let Some(part) = answer.topics.iter().flat_map(|topic| &topic.partitions).next() else {
             return Ok(());
         };
-        let Some(log) = stage
-            .book
-            .log(name)
-            .filter(|_| part.error_code == ErrorCode::NONE)
-        else {
+        let Some(log) = stage.book.log(name).filter(|_| part.error_code == ErrorCode::NONE) else {
             return Ok(());
         };
         if part.low_watermark < offset {
@@ -348,10 +344,7 @@ impl Actor for Admin {
                 Ok(())
             }
             (Pending::Grow(number, count), AnyResponse::CreatePartitions(answer)) => {
-                let done = answer
-                    .results
-                    .iter()
-                    .all(|result| result.error_code == ErrorCode::NONE);
+                let done = answer.results.iter().all(|result| result.error_code == ErrorCode::NONE);
                 if let Some(topic) = stage.book.topics.get_mut(&number).filter(|_| done) {
                     topic.count.certain = topic.count.certain.max(count);
                 }

@@ -57,6 +57,8 @@ struct Entry {
     in_session: Option<i64>,
     /// Whether the last request told in which epoch was read last.
     told_read_epoch: bool,
+    /// The leader epoch that the session knows; -1 for none.
+    told_epoch: i32,
 }
 
 /// A consumer.
@@ -104,6 +106,7 @@ impl Consumer {
                     memory: Memory::default(),
                     in_session: None,
                     told_read_epoch: false,
+                    told_epoch: -1,
                 });
             }
         } else if self.entries.len() > 1 && stage.random.one_in(60) {
@@ -157,7 +160,11 @@ impl Consumer {
                     topic: number,
                     index: found.partition_index,
                 };
-                let Some(entry) = self.entries.get_mut(&name).filter(|_| found.error_code == ErrorCode::NONE) else {
+                let Some(entry) = self
+                    .entries
+                    .get_mut(&name)
+                    .filter(|_| found.error_code == ErrorCode::NONE)
+                else {
                     continue;
                 };
                 entry.position = found.offset;
@@ -241,14 +248,21 @@ impl Consumer {
             if entry.need != Need::Records || !full && unchanged && !stage.random.one_in(8) {
                 continue;
             }
-            let tells_last = self.version >= LAST_EPOCH_FROM && stage.random.one_in(2);
-            let tells_epoch = self.version >= EPOCH_FROM && !stage.random.one_in(4);
+            let is_valid = stage.book.topics[&name.topic].epoch == Some(entry.epoch);
+            let tells_last = self.version >= LAST_EPOCH_FROM && entry.read_epoch >= 0 && stage.random.one_in(2);
+            // A client that does not say what it knows is not told that it is outdated.
+            let tells_epoch = self.version >= EPOCH_FROM && (!is_valid && !tells_last || !stage.random.one_in(4));
+            if !is_valid && !tells_last && !tells_epoch {
+                entry.need = Need::Validation;
+                continue;
+            }
             entry.in_session = Some(entry.position);
             entry.told_read_epoch = tells_last;
+            entry.told_epoch = if tells_epoch { entry.epoch } else { -1 };
             let (topic, id) = stage.book.named(name.topic, by_id);
             let partition = FetchPartition {
                 partition: name.index,
-                current_leader_epoch: if tells_epoch { entry.epoch } else { -1 },
+                current_leader_epoch: entry.told_epoch,
                 fetch_offset: entry.position,
                 last_fetched_epoch: if tells_last { entry.read_epoch } else { -1 },
                 partition_max_bytes: i32::try_from(stage.random.wait_ns(2_000, 6)).unwrap_or(i32::MAX),
@@ -302,7 +316,11 @@ impl Consumer {
         if self.session_epoch == 0 {
             self.session = answer.session_id;
         }
-        self.session_epoch = if answer.session_id == 0 { 0 } else { self.session_epoch + 1 };
+        self.session_epoch = if answer.session_id == 0 {
+            0
+        } else {
+            self.session_epoch + 1
+        };
         for topic in &answer.responses {
             let number = if by_id {
                 stage.book.topic_with_id(topic.topic_id)
@@ -332,14 +350,25 @@ impl Consumer {
                 let end = data.diverging_epoch.end_offset;
                 self.validated(stage, name, end)
             }
-            ErrorCode::NONE => self.read(stage, name, from, data),
+            ErrorCode::NONE => {
+                if entry.told_epoch >= 0 && entry.told_epoch < current {
+                    let known = entry.told_epoch;
+                    let detail = format!("{name}: epoch {known} may read although {current} is current");
+                    return Err(Violation::new("leader epochs fence old readers only", detail));
+                }
+                if entry.epoch < current && entry.told_read_epoch {
+                    // The log says that what was read up to here is still there.
+                    self.validated(stage, name, from)?;
+                }
+                self.read(stage, name, from, data)
+            }
             ErrorCode::OFFSET_OUT_OF_RANGE => {
                 let told = std::mem::replace(&mut entry.need, Need::Position) != Need::Position;
                 let sure = told && !entry.told_read_epoch;
                 Self::check_out_of_range(stage, name, from, sure)
             }
             ErrorCode::FENCED_LEADER_EPOCH => {
-                let known = entry.epoch;
+                let known = entry.told_epoch;
                 entry.need = if entry.read_epoch < 0 {
                     Need::Position
                 } else {
@@ -353,7 +382,8 @@ impl Consumer {
                 Ok(())
             }
             ErrorCode::UNKNOWN_LEADER_EPOCH => {
-                let detail = format!("{name}: epoch {} is said to be unknown, {current} is current", entry.epoch);
+                let known = entry.told_epoch;
+                let detail = format!("{name}: epoch {known} is said to be unknown, {current} is current");
                 Err(Violation::new("leader epochs fence old readers only", detail))
             }
             _ => Ok(()),
@@ -410,6 +440,11 @@ impl Actor for Consumer {
         }
         self.choose_partitions(stage);
         let wants = |need| move |(name, entry): (&PartitionName, &Entry)| (entry.need == need).then_some(*name);
+        for entry in self.entries.values_mut() {
+            if entry.need == Need::Validation && entry.read_epoch < 0 {
+                entry.need = Need::Position;
+            }
+        }
         if let Some(name) = self.entries.iter().find_map(wants(Need::Validation)) {
             self.ask_epoch_end(stage, name);
         } else if let Some(name) = self.entries.iter().find_map(wants(Need::Position)) {

@@ -173,11 +173,7 @@ impl Member {
             return Ok(());
         }
         let bytes = answer.assignment.as_ref();
-        let partitions = if bytes.is_empty() {
-            Vec::new()
-        } else {
-            decode(bytes)?
-        };
+        let partitions = if bytes.is_empty() { Vec::new() } else { decode(bytes)? };
         let now = stage.book.now;
         stage
             .book
@@ -328,7 +324,10 @@ impl Member {
             3..20 => self.commit(stage),
             20..25 => {
                 let places: Vec<Place> = stage.book.offsets.places();
-                let own = places.into_iter().filter(|(group, ..)| *group == self.group).collect::<Vec<_>>();
+                let own = places
+                    .into_iter()
+                    .filter(|(group, ..)| *group == self.group)
+                    .collect::<Vec<_>>();
                 offsets::ask(stage, &mut self.link, &self.group, &own);
             }
             _ => self.beat(stage),
@@ -377,7 +376,13 @@ impl Actor for Member {
         if self.link.waiting() > 0 {
             return Ok(());
         }
-        let usable = |number: &u32| stage.book.topics.get(number).is_some_and(super::super::book::Topic::is_usable);
+        let usable = |number: &u32| {
+            stage
+                .book
+                .topics
+                .get(number)
+                .is_some_and(super::super::book::Topic::is_usable)
+        };
         if !self.topics.iter().all(usable) {
             return Ok(());
         }

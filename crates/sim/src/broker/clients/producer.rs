@@ -108,7 +108,11 @@ impl Producer {
 
     /// Sequences are those of a partition for as long as the producer has its id, so none is ever dropped.
     fn choose_targets(&mut self, stage: &mut Stage<'_>) {
-        let active = self.targets.keys().filter(|name| stage.book.is_writable(**name)).count();
+        let active = self
+            .targets
+            .keys()
+            .filter(|name| stage.book.is_writable(**name))
+            .count();
         if active == 0 || active < TARGETS_MAX && stage.random.one_in(20) {
             let names = stage.book.writable();
             if !names.is_empty() {
@@ -259,7 +263,10 @@ impl Producer {
                 Ok(())
             }
             error => {
-                let detail = format!("{target}: a valid batch was refused with {error}: {:?}", part.error_message);
+                let detail = format!(
+                    "{target}: a valid batch was refused with {error}: {:?}",
+                    part.error_message
+                );
                 Err(Violation::new("valid batches are accepted", detail))
             }
         }
