@@ -61,6 +61,8 @@ enum Cell {
 /// The cells of one client, in the order of its scenarios.
 struct Row {
     client: &'static str,
+    /// How long it took to install, waiting for other installations included.
+    installed: Duration,
     cells: Vec<(&'static str, Cell)>,
 }
 
@@ -107,7 +109,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn run_client(client: &install::Client, scenarios: &[&Scenario], skips: &Skips, arguments: &Arguments) -> Row {
-    let cells = match self::client(client.name, &arguments.programs, &arguments.directory) {
+    let start_of_installation = Instant::now();
+    let program = self::client(client.name, &arguments.programs, &arguments.directory);
+    let installed = start_of_installation.elapsed();
+    let cells = match program {
         Err(reason) => {
             let told = format!("{reason:#}");
             // A language that is not here is no fault; an installation that fails is one.
@@ -133,6 +138,7 @@ fn run_client(client: &install::Client, scenarios: &[&Scenario], skips: &Skips, 
     };
     Row {
         client: client.name,
+        installed,
         cells,
     }
 }
@@ -170,13 +176,17 @@ fn print(rows: &[Row], scenarios: &[&Scenario]) -> Result<()> {
     for row in rows {
         print!(" {:>10}", row.client.chars().take(10).collect::<String>());
     }
+    print!("\n{:<17}", "(installation)");
+    for row in rows {
+        print!(" {:>10}", seconds(row.installed));
+    }
     println!();
     for scenario in scenarios {
         print!("{:<17}", scenario.name);
         for row in rows {
             let cell = row.cells.iter().find(|(name, _)| *name == scenario.name);
             let shown = match cell.map(|(_, cell)| cell) {
-                Some(Cell::Passed(took)) => format!("{:.1} s", took.as_secs_f32()),
+                Some(Cell::Passed(took)) => seconds(*took),
                 Some(Cell::Failed(_)) => "FAILED".to_owned(),
                 Some(Cell::Skipped(_)) => "skipped".to_owned(),
                 None => String::new(),
@@ -210,4 +220,8 @@ fn print(rows: &[Row], scenarios: &[&Scenario]) -> Result<()> {
         bail!("{failed} cells failed");
     }
     Ok(())
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:.1} s", took.as_secs_f32())
 }

@@ -186,7 +186,10 @@ fn jars(place: &Place<'_>) -> Result<PathBuf> {
 fn java_tools(place: &Place<'_>) -> Result<Program> {
     let _guard = INSTALLING.lock();
     let class_path = jars(place)?.join("*");
-    Ok(Program::JavaTools(JavaTools { class_path }))
+    Ok(Program::JavaTools(JavaTools {
+        class_path,
+        consumer_settings: absolute(&place.programs.join("consumer.properties"))?,
+    }))
 }
 
 fn java(place: &Place<'_>) -> Result<Program> {

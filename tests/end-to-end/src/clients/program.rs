@@ -34,12 +34,18 @@ pub(crate) enum Program {
 /// What a program says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Said {
-    Acked { partition: i32, offset: i64, line: usize },
+    Acked {
+        partition: i32,
+        offset: i64,
+        line: usize,
+    },
     Record(Record),
     Assigned(Vec<i32>),
     Revoked(Vec<i32>),
     Partitions(usize),
     Config(String, String),
+    /// How many records a perf program saw.
+    Counted(usize),
 }
 
 /// A record as a client saw it.

@@ -149,8 +149,8 @@ pub(super) fn seek_by_time(bench: &mut Bench) -> Result<()> {
     bench.create(topic, 1, &[FOREVER])?;
     let start = LONG_AGO_MS.to_string();
     let sent = lines(0, 100);
-    if matches!(bench.program, Program::Kcat) {
-        // kcat stamps records itself: the time of one in the middle is taken instead.
+    if !matches!(bench.program, Program::Own(_)) {
+        // kcat and the console producer stamp records themselves: the time of one in the middle is taken instead.
         bench.produce(&sent, &[("topic", topic), ("codec", "gzip"), ("linger", "200")])?;
         return seek_to_own_time(bench, topic);
     }
@@ -220,7 +220,41 @@ pub(super) fn pipelining(bench: &mut Bench) -> Result<()> {
     bench.produce(&sent, &[("topic", topic), ("linger", "0")])?;
     each_once_and_in_order(&bench.log(topic)?, COUNT)?;
     let read = bench.consume(COUNT, &[("topic", topic), ("partition", "0"), ("from", "earliest")])?;
-    same(&read, &sent)
+    same(&read, &sent)?;
+    if matches!(bench.program, Program::JavaTools(_)) {
+        perf_tools(bench)?;
+    }
+    Ok(())
+}
+
+/// Kafka's own programs for load: what they send is in the log, and what they read is all of it.
+fn perf_tools(bench: &Bench) -> Result<()> {
+    const COUNT: usize = 50_000;
+    let topic = "perf-tools";
+    bench.create(topic, 3, &[])?;
+    let count = COUNT.to_string();
+    let options = [("topic", topic), ("count", &count)];
+    bench
+        .start("perf-produce", &options)?
+        .wait()
+        .context("ProducerPerformance")?;
+    let held = bench.log(topic)?.len();
+    ensure!(held == COUNT, "ProducerPerformance sent {COUNT}, the log has {held}");
+    let said = bench
+        .start("perf-consume", &options)?
+        .wait()
+        .context("ConsumerPerformance")?;
+    // It takes whole answers, so that it may count some beyond what it was asked for, but there are no more.
+    ensure!(said == [Said::Counted(COUNT)], "ConsumerPerformance said {said:?}");
+    let options = [("topic", "perf-latency"), ("count", "200")];
+    bench.create("perf-latency", 1, &[])?;
+    bench
+        .start("perf-latency", &options)?
+        .wait()
+        .context("EndToEndLatency")?;
+    let held = bench.log("perf-latency")?.len();
+    ensure!(held == 200, "EndToEndLatency sent 200, the log has {held}");
+    Ok(())
 }
 
 /// Create, describe, alter, describe, delete.
