@@ -1,6 +1,7 @@
 //! Stock Kafka clients × scenarios, real programs against a real broker.
 //!
-//! Each client has a broker of its own and goes through the scenarios one after the other; several clients run at once.
+//! All clients are installed first, so that no compiler runs beside a scenario that has to be in time. Then each has a
+//! broker of its own and goes through the scenarios one after the other; several clients run at once.
 //! A cell passes, fails, or is skipped for a reason that stands in `tests/clients/skips.txt`; a client whose language
 //! is not on this machine is skipped as a whole, and the table says why.
 
@@ -30,12 +31,12 @@ use skips::Skips;
 /// Runs stock Kafka clients, one scenario after the other, against a real broker.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only clients whose names contain this.
-    #[arg(long)]
-    client: Option<String>,
-    /// Only scenarios whose names contain this.
-    #[arg(long)]
-    scenario: Option<String>,
+    /// Only clients whose names contain one of these, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    client: Vec<String>,
+    /// Only scenarios whose names contain one of these, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    scenario: Vec<String>,
     /// Clients that run at the same time.
     #[arg(long, default_value_t = 3)]
     jobs: usize,
@@ -61,7 +62,7 @@ enum Cell {
 /// The cells of one client, in the order of its scenarios.
 struct Row {
     client: &'static str,
-    /// How long it took to install, waiting for other installations included.
+    /// How long it took to install.
     installed: Duration,
     cells: Vec<(&'static str, Cell)>,
 }
@@ -78,7 +79,8 @@ pub(crate) fn client(name: &str, programs: &Path, directory: &Path) -> Result<Pr
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let skips = Skips::read(&arguments.programs.join("skips.txt"))?;
-    let contains = |name: &str, part: &Option<String>| part.as_ref().is_none_or(|part| name.contains(part.as_str()));
+    let contains =
+        |name: &str, parts: &[String]| parts.is_empty() || parts.iter().any(|part| name.contains(part.as_str()));
     let clients: Vec<_> = CLIENTS
         .iter()
         .filter(|client| contains(client.name, &arguments.client))
@@ -91,13 +93,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         bail!("no client or no scenario has such a name");
     }
     skips.check(&CLIENTS.iter().map(|client| client.name).collect::<Vec<_>>())?;
+    let installed: Vec<Installed> = clients.into_iter().map(|client| install(client, arguments)).collect();
     let next = AtomicUsize::new(0);
     let rows = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..arguments.jobs.clamp(1, clients.len()) {
+        for _ in 0..arguments.jobs.clamp(1, installed.len()) {
             scope.spawn(|| {
-                while let Some(client) = clients.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let row = run_client(client, &scenarios, &skips, arguments);
+                while let Some(installed) = installed.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let row = run_client(installed, &scenarios, &skips, arguments);
                     rows.lock().expect("no thread panics with it").push(row);
                 }
             });
@@ -108,37 +111,49 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     print(&rows, &scenarios)
 }
 
-fn run_client(client: &install::Client, scenarios: &[&Scenario], skips: &Skips, arguments: &Arguments) -> Row {
-    let start_of_installation = Instant::now();
-    let program = self::client(client.name, &arguments.programs, &arguments.directory);
-    let installed = start_of_installation.elapsed();
-    let cells = match program {
-        Err(reason) => {
-            let told = format!("{reason:#}");
-            // A language that is not here is no fault; an installation that fails is one.
-            let (what, cell) = if reason.is::<Absent>() {
-                ("skipped", Cell::Skipped(told.clone()))
-            } else {
-                ("cannot be installed", Cell::Failed(told.clone()))
-            };
-            println!("{}: {what}: {told}", client.name);
-            let of = |scenario: &&Scenario| (scenario.name, cell.clone());
-            scenarios.iter().map(of).collect()
+/// A client that is ready, or what becomes of all its cells.
+struct Installed {
+    client: &'static str,
+    program: Result<Program, Cell>,
+    took: Duration,
+}
+
+/// A language that is not here is no fault; an installation that fails is one.
+fn install(client: &install::Client, arguments: &Arguments) -> Installed {
+    let start = Instant::now();
+    let program = self::client(client.name, &arguments.programs, &arguments.directory).map_err(|reason| {
+        let told = format!("{reason:#}");
+        if reason.is::<Absent>() {
+            println!("{} is skipped: {told}", client.name);
+            Cell::Skipped(told)
+        } else {
+            println!("{} cannot be installed: {told}", client.name);
+            Cell::Failed(told)
         }
-        Ok(program) => match start(program, arguments) {
-            Ok(mut bench) => {
-                let cell = |scenario: &&Scenario| run_cell(client.name, scenario, skips, &mut bench);
-                scenarios.iter().map(cell).collect()
-            }
-            Err(error) => {
-                let failed = |scenario: &&Scenario| (scenario.name, Cell::Failed(format!("{error:#}")));
-                scenarios.iter().map(failed).collect()
-            }
-        },
+    });
+    Installed {
+        client: client.name,
+        program,
+        took: start.elapsed(),
+    }
+}
+
+fn run_client(installed: &Installed, scenarios: &[&Scenario], skips: &Skips, arguments: &Arguments) -> Row {
+    let client = installed.client;
+    let bench = installed.program.clone().and_then(|program| {
+        // A broker that does not start fails every cell.
+        start(program, arguments).map_err(|error| Cell::Failed(format!("{error:#}")))
+    });
+    let cells = match bench {
+        Ok(mut bench) => {
+            let cell = |scenario: &&Scenario| run_cell(client, scenario, skips, &mut bench);
+            scenarios.iter().map(cell).collect()
+        }
+        Err(cell) => scenarios.iter().map(|scenario| (scenario.name, cell.clone())).collect(),
     };
     Row {
-        client: client.name,
-        installed,
+        client,
+        installed: installed.took,
         cells,
     }
 }

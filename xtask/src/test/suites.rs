@@ -98,8 +98,12 @@ pub(super) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "clients",
-        plain: &[],
-        full: &["cargo xtask clients"],
+        plain: &["cargo xtask clients"],
+        full: &[
+            "cargo xtask clients",
+            "cargo xtask clients --shards 1",
+            "cargo xtask clients --shards 4",
+        ],
         shows: Shows::Lines(&["cells "]),
     },
     Suite {
