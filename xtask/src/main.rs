@@ -10,6 +10,7 @@ mod clients;
 mod codegen;
 mod crash;
 mod end_to_end;
+mod fuzz;
 mod real_input;
 mod sim;
 mod test;
@@ -38,6 +39,8 @@ enum Task {
     Codegen(codegen::Arguments),
     /// Kills a loaded broker again and again and looks for what it lost.
     Crash(crash::Arguments),
+    /// Runs the fuzz targets: corpora, kept inputs, and new ones for a while.
+    Fuzz(fuzz::Arguments),
     /// Sends a million keyed lines through stock clients while a member and the broker are killed.
     RealInput(real_input::Arguments),
     /// Kills simulated machines at random moments and looks for what they promised.
@@ -55,6 +58,7 @@ fn main() -> anyhow::Result<()> {
         Task::Clients(arguments) => clients::run(arguments),
         Task::Codegen(arguments) => codegen::run(arguments),
         Task::Crash(arguments) => crash::run(arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::RealInput(arguments) => real_input::run(arguments),
         Task::Sim(arguments) => sim::run(arguments),
         Task::Test(arguments) => test::run(&arguments),

@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// Every source file of ours that is not generated.
 fn sources() -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for root in ["crates", "xtask", "tests"] {
+    for root in ["crates", "fuzz", "xtask", "tests"] {
         collect(Path::new(root), "rs", &mut found)?;
     }
     found.retain(|path| {

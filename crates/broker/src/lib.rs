@@ -11,6 +11,8 @@ mod controller;
 mod coordinator;
 mod errors;
 mod fetch;
+#[doc(hidden)]
+pub mod format;
 mod gather;
 mod handlers;
 mod held;

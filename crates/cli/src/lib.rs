@@ -15,6 +15,8 @@ mod outcome;
 pub mod output;
 mod produce;
 mod progress;
+#[doc(hidden)]
+pub mod readers;
 mod record;
 pub mod serve;
 mod sim;

@@ -38,7 +38,10 @@ impl Suite {
 pub(super) const SUITES: &[Suite] = &[
     Suite {
         name: "format",
-        plain: &["cargo fmt --all --check"],
+        plain: &[
+            "cargo fmt --all --check",
+            "cargo fmt --manifest-path fuzz/Cargo.toml --check",
+        ],
         full: &[],
         shows: Shows::Nothing,
     },
@@ -83,6 +86,12 @@ pub(super) const SUITES: &[Suite] = &[
         plain: &["cargo xtask sim --switches"],
         full: &[],
         shows: Shows::Lines(&["storage ", "broker "]),
+    },
+    Suite {
+        name: "fuzz",
+        plain: &["cargo xtask fuzz --seconds 15 --jobs 2"],
+        full: &["cargo xtask fuzz --seconds 600 --jobs 2"],
+        shows: Shows::Lines(&["executions="]),
     },
     Suite {
         name: "crash",

@@ -10,4 +10,4 @@ mod rows;
 
 pub(crate) use hosting::{Coordinators, GroupAnswer, GroupOp, ListGroupsOp};
 pub(crate) use partitioning::partition_of;
-pub(crate) use rows::decode as decode_row;
+pub(crate) use rows::{decode as decode_row, encode as encode_rows};

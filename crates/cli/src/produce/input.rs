@@ -15,7 +15,7 @@ const LINES_AHEAD: usize = 4096;
 
 /// What a line is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(super) enum InputFormat {
+pub(crate) enum InputFormat {
     /// A value, or a key and a value with `--key-separator`.
     Lines,
     /// A JSON object: key, value, headers, partition, timestamp; key_base64 and value_base64 for what is not text.
@@ -44,7 +44,7 @@ pub(super) fn length() -> Option<u64> {
 }
 
 /// Turns lines into records.
-pub(super) struct LineParser {
+pub(crate) struct LineParser {
     format: InputFormat,
     key_separator: Option<Vec<u8>>,
     empty_is_null: bool,
@@ -53,7 +53,7 @@ pub(super) struct LineParser {
 }
 
 impl LineParser {
-    pub(super) fn new(format: InputFormat, key_separator: Option<String>, empty_is_null: bool) -> Self {
+    pub(crate) fn new(format: InputFormat, key_separator: Option<String>, empty_is_null: bool) -> Self {
         Self {
             format,
             key_separator: key_separator
@@ -68,7 +68,7 @@ impl LineParser {
     ///
     /// # Errors
     /// What is wrong with which line, in words.
-    pub(super) fn parse(&mut self, line: &[u8]) -> Result<InputRecord, String> {
+    pub(crate) fn parse(&mut self, line: &[u8]) -> Result<InputRecord, String> {
         self.line += 1;
         let mut record = match self.format {
             InputFormat::Lines => self.parse_line(line),

@@ -1,6 +1,6 @@
 //! `hallows produce`: lines of standard input become records.
 
-mod input;
+pub(crate) mod input;
 mod report;
 
 use std::io::{self, IsTerminal};
