@@ -18,8 +18,9 @@ use crate::allocation::bounded;
 const BYTES_BESIDES: usize = 64 << 10;
 /// A record becomes rows, maps and a batch.
 const BYTES_PER_BYTE: usize = 512;
-/// Every partition of a command costs its two bytes of placement, grown by doubling; `partitions.max` bounds them.
-const METADATA_BYTES: usize = 8 << 20;
+/// A command may name a million partitions (`partitions.max`), each two bytes of placement: grown by doubling, and
+/// copied when there are more.
+const COMMAND_BYTES_MAX: usize = 8 << 20;
 const NOW: Now = Now {
     monotonic: Monotonic(1_000_000_000),
     wall: WallTime(1_767_225_600_000),
@@ -31,7 +32,11 @@ pub fn run(data: &[u8]) {
     let kind = source.u8() % 3;
     let limit = BYTES_PER_BYTE * data.len() + BYTES_BESIDES;
     match kind {
-        0 => bounded(limit + METADATA_BYTES, || metadata(source.rest())),
+        0 => {
+            let lines = source.rest();
+            let commands = lines.split(|byte| *byte == b'\n').count();
+            bounded(limit + commands * COMMAND_BYTES_MAX, || metadata(lines));
+        }
         1 => bounded(limit, || groups(&mut source)),
         _ => bounded(limit, || payloads(&mut source)),
     }

@@ -46,7 +46,7 @@ fn parse_arguments(words: &[u8]) {
     if serve.config.is_none()
         && let Err(failure) = serve.load([])
     {
-        drop(format!("{failure:?}"));
+        drop(failure.to_string());
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) fn fuzz(places: &Places, target: &str, seconds: u64) -> Result<Outcom
         .args(bounds())
         .arg(format!("-artifact_prefix={}/", regressions.display()))
         .args(&folders)
+        // Errors that carry a backtrace would hold the program's debug information.
+        .env("RUST_LIB_BACKTRACE", "0")
         .current_dir(&places.root)
         .stdout(fs::File::create(log.with_extension("out"))?)
         .stderr(fs::File::create(&log)?)
@@ -120,7 +122,10 @@ pub(super) fn minimise(places: &Places, target: &str) -> Result<()> {
     let output = Command::new(&program)
         .arg("-set_cover_merge=1")
         .args(bounds())
-        .arg(format!("-artifact_prefix={}/", places.scratch("merge-crashes", target).display()))
+        .arg(format!(
+            "-artifact_prefix={}/",
+            places.scratch("merge-crashes", target).display()
+        ))
         .args([&merged, &corpus, &seeds, &found])
         .current_dir(&places.root)
         .output()?;

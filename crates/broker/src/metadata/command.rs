@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 use hallows_types::TopicId;
 use serde::{Deserialize, Serialize};
 
+/// The largest value of `partitions.max`; no topic ever had more.
+const PARTITIONS_MAX: i32 = 1_000_000;
+
 /// One change of the cluster's state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
@@ -104,7 +107,25 @@ impl Command {
     /// # Errors
     /// [`CommandError`] when the value is no command that this build knows.
     pub(crate) fn decode(value: &[u8], offset: i64) -> Result<Self, CommandError> {
-        serde_json::from_slice(value).map_err(|source| CommandError { offset, source })
+        let read = || -> serde_json::Result<Self> {
+            let command: Self = serde_json::from_slice(value)?;
+            command.check_partitions()?;
+            Ok(command)
+        };
+        read().map_err(|source| CommandError { offset, source })
+    }
+
+    /// A number of partitions is memory, so it is not believed beyond what a node can be set to have.
+    fn check_partitions(&self) -> serde_json::Result<()> {
+        match self {
+            Self::CreateTopic { partitions: count, .. } | Self::CreatePartitions { count, .. }
+                if !(0..=PARTITIONS_MAX).contains(count) =>
+            {
+                let why = format!("a topic of {count} partitions, where a node has up to {PARTITIONS_MAX}");
+                Err(serde::de::Error::custom(why))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -161,6 +182,29 @@ mod tests {
         ] {
             assert_eq!(Command::decode(&command.encode(), 0).unwrap(), command);
         }
+    }
+
+    /// A record of a hundred bytes made a start ask for gigabytes.
+    #[test]
+    fn no_command_makes_more_partitions_than_a_node_may_have() {
+        let decode = |count: i64| {
+            let id = "0".repeat(32);
+            let value = format!(r#"{{"command":"create_partitions","id":"{id}","count":{count}}}"#);
+            Command::decode(value.as_bytes(), 0)
+        };
+        assert!(decode(i64::from(PARTITIONS_MAX)).is_ok());
+        for count in [-1, i64::from(PARTITIONS_MAX) + 1, i64::from(i32::MAX)] {
+            assert!(decode(count).is_err(), "{count}");
+        }
+    }
+
+    #[test]
+    fn the_bound_is_that_of_the_setting() {
+        let load = |count: i32| {
+            let flags = [("partitions.max", count.to_string())];
+            hallows_config::BrokerConfig::load(&hallows_config::Sources::from_flags(flags))
+        };
+        assert!(load(PARTITIONS_MAX).is_ok() && load(PARTITIONS_MAX + 1).is_err());
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::broker("delete.topic.enable", Boolean, "Whether topics may be deleted.")
         .default("true"),
     Setting::broker("partitions.max", Int, "How many partitions all topics together may have on this node.")
-        .default("200000").unit(Count).at_least(1).own(),
+        .default("200000").unit(Count).between(1, 1_000_000).own(),
     Setting::broker("socket.request.max.bytes", Int, "The largest request; a longer one closes its connection before anything is allocated for it.")
         .default("104857600").unit(Bytes).at_least(1),
     Setting::broker("socket.listen.backlog.size", Int, "How many connections the kernel holds until they are accepted.")
