@@ -121,7 +121,7 @@ fn build(root: &Path) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // A target of its own keeps the flags away from build scripts and macros, which run without libFuzzer.
     let status = Command::new(cargo)
-        .args(["build", "--release", "--locked", "--bins"])
+        .args(["build", "--release", "--bins"])
         .arg("--manifest-path")
         .arg(root.join("fuzz/Cargo.toml"))
         .args(["--target", &host])

@@ -73,135 +73,134 @@ fn fetch(slot: u8, version: i16, offset: i64, session: (i32, i32)) -> Vec<u8> {
     )
 }
 
-fn admin() -> Vec<Vec<u8>> {
-    let config = AlterableConfig {
-        name: "retention.ms",
-        config_operation: 0,
-        value: Some("1000"),
+fn topics() -> Vec<Vec<u8>> {
+    let created = CreatableTopic {
+        name: "new",
+        num_partitions: 2,
+        replication_factor: -1,
+        ..CreatableTopic::default()
+    };
+    let create = CreateTopicsRequest {
+        topics: vec![created],
+        timeout_ms: 100,
+        ..CreateTopicsRequest::default()
+    };
+    let grow = CreatePartitionsRequest {
+        topics: vec![CreatePartitionsTopic {
+            name: TOPIC,
+            count: 5,
+            assignments: None,
+        }],
+        timeout_ms: 100,
+        validate_only: false,
+    };
+    let delete = DeleteTopicsRequest {
+        topic_names: vec![TOPIC],
+        timeout_ms: 100,
+        ..DeleteTopicsRequest::default()
+    };
+    let partition = DeleteRecordsPartition {
+        partition_index: 0,
+        offset: 1,
+    };
+    let delete_records = DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic {
+            name: TOPIC,
+            partitions: vec![partition],
+        }],
+        timeout_ms: 100,
     };
     vec![
-        request(
-            1,
-            7,
-            &CreateTopicsRequest {
-                topics: vec![CreatableTopic {
-                    name: "new",
-                    num_partitions: 2,
-                    replication_factor: -1,
-                    ..CreatableTopic::default()
-                }],
-                timeout_ms: 100,
-                ..CreateTopicsRequest::default()
-            },
-        ),
-        request(
-            1,
-            3,
-            &CreatePartitionsRequest {
-                topics: vec![CreatePartitionsTopic {
-                    name: TOPIC,
-                    count: 5,
-                    assignments: None,
-                }],
-                timeout_ms: 100,
-                validate_only: false,
-            },
-        ),
-        request(
-            1,
-            5,
-            &DeleteTopicsRequest {
-                topic_names: vec![TOPIC],
-                timeout_ms: 100,
-                ..DeleteTopicsRequest::default()
-            },
-        ),
-        request(
-            1,
-            2,
-            &DeleteRecordsRequest {
-                topics: vec![DeleteRecordsTopic {
-                    name: TOPIC,
-                    partitions: vec![DeleteRecordsPartition {
-                        partition_index: 0,
-                        offset: 1,
-                    }],
-                }],
-                timeout_ms: 100,
-            },
-        ),
-        request(
-            1,
-            4,
-            &DescribeConfigsRequest {
-                resources: vec![
-                    DescribeConfigsResource {
-                        resource_type: 2,
-                        resource_name: TOPIC,
-                        configuration_keys: None,
-                    },
-                    DescribeConfigsResource {
-                        resource_type: 4,
-                        resource_name: "1",
-                        configuration_keys: None,
-                    },
-                ],
-                include_synonyms: true,
-                include_documentation: true,
-            },
-        ),
-        request(
-            1,
-            1,
-            &IncrementalAlterConfigsRequest {
-                resources: vec![AlterConfigsResource {
-                    resource_type: 2,
-                    resource_name: TOPIC,
-                    configs: vec![config.clone()],
-                }],
-                validate_only: false,
-            },
-        ),
-        request(
-            1,
-            1,
-            &IncrementalAlterConfigsRequest {
-                resources: vec![AlterConfigsResource {
-                    resource_type: 4,
-                    resource_name: "",
-                    configs: vec![AlterableConfig {
-                        name: "log.retention.ms",
-                        ..config
-                    }],
-                }],
-                validate_only: false,
-            },
-        ),
-        request(
-            1,
-            0,
-            &DescribeTopicPartitionsRequest {
-                topics: vec![describe_topic_partitions_request::TopicRequest { name: TOPIC }],
-                response_partition_limit: 2,
-                cursor: None,
-            },
-        ),
-        request(
-            1,
-            0,
-            &DescribeProducersRequest {
-                topics: vec![describe_producers_request::TopicRequest {
-                    name: TOPIC,
-                    partition_indexes: vec![0, 1],
-                }],
-            },
-        ),
+        request(1, 7, &create),
+        request(1, 3, &grow),
+        request(1, 5, &delete),
+        request(1, 2, &delete_records),
+    ]
+}
+
+fn configs() -> Vec<Vec<u8>> {
+    let described = |resource_type, resource_name| DescribeConfigsResource {
+        resource_type,
+        resource_name,
+        configuration_keys: None,
+    };
+    let describe = DescribeConfigsRequest {
+        resources: vec![described(2, TOPIC), described(4, "1")],
+        include_synonyms: true,
+        include_documentation: true,
+    };
+    let alter = |resource_type, resource_name, name| IncrementalAlterConfigsRequest {
+        resources: vec![AlterConfigsResource {
+            resource_type,
+            resource_name,
+            configs: vec![AlterableConfig {
+                name,
+                config_operation: 0,
+                value: Some("1000"),
+            }],
+        }],
+        validate_only: false,
+    };
+    vec![
+        request(1, 4, &describe),
+        request(1, 1, &alter(2, TOPIC, "retention.ms")),
+        request(1, 1, &alter(4, "", "log.retention.ms")),
+    ]
+}
+
+fn descriptions() -> Vec<Vec<u8>> {
+    let partitions = DescribeTopicPartitionsRequest {
+        topics: vec![describe_topic_partitions_request::TopicRequest { name: TOPIC }],
+        response_partition_limit: 2,
+        cursor: None,
+    };
+    let producers = DescribeProducersRequest {
+        topics: vec![describe_producers_request::TopicRequest {
+            name: TOPIC,
+            partition_indexes: vec![0, 1],
+        }],
+    };
+    vec![
+        request(1, 0, &partitions),
+        request(1, 0, &producers),
         request(1, 4, &DescribeLogDirsRequest { topics: None }),
         request(1, 2, &DescribeClusterRequest::default()),
     ]
 }
 
-fn reads() -> Vec<Vec<u8>> {
+fn metadata() -> Vec<Vec<u8>> {
+    let versions = ApiVersionsRequest {
+        client_software_name: "fuzz",
+        client_software_version: "1",
+    };
+    let topic = MetadataRequestTopic {
+        name: Some(TOPIC),
+        ..MetadataRequestTopic::default()
+    };
+    let one = MetadataRequest {
+        topics: Some(vec![topic]),
+        allow_auto_topic_creation: true,
+        ..MetadataRequest::default()
+    };
+    let all = MetadataRequest {
+        topics: None,
+        ..MetadataRequest::default()
+    };
+    let producer = InitProducerIdRequest {
+        transaction_timeout_ms: 1000,
+        producer_id: -1,
+        producer_epoch: -1,
+        ..InitProducerIdRequest::default()
+    };
+    vec![
+        request(0, 3, &versions),
+        request(0, 9, &one),
+        request(0, 12, &all),
+        request(0, 4, &producer),
+    ]
+}
+
+fn offsets() -> Vec<Vec<u8>> {
     let list = |timestamp| ListOffsetsTopic {
         name: TOPIC,
         partitions: vec![ListOffsetsPartition {
@@ -210,71 +209,24 @@ fn reads() -> Vec<Vec<u8>> {
             ..ListOffsetsPartition::default()
         }],
     };
-    let topic = MetadataRequestTopic {
-        name: Some(TOPIC),
-        ..MetadataRequestTopic::default()
+    let by_time = ListOffsetsRequest {
+        replica_id: -1,
+        topics: vec![list(-1), list(-2), list(-3), list(5)],
+        ..ListOffsetsRequest::default()
     };
-    vec![
-        request(
-            0,
-            3,
-            &ApiVersionsRequest {
-                client_software_name: "fuzz",
-                client_software_version: "1",
-            },
-        ),
-        request(
-            0,
-            9,
-            &MetadataRequest {
-                topics: Some(vec![topic]),
-                allow_auto_topic_creation: true,
-                ..MetadataRequest::default()
-            },
-        ),
-        request(
-            0,
-            12,
-            &MetadataRequest {
-                topics: None,
-                ..MetadataRequest::default()
-            },
-        ),
-        request(
-            0,
-            7,
-            &ListOffsetsRequest {
-                replica_id: -1,
-                topics: vec![list(-1), list(-2), list(-3), list(5)],
-                ..ListOffsetsRequest::default()
-            },
-        ),
-        request(
-            0,
-            4,
-            &OffsetForLeaderEpochRequest {
-                replica_id: -1,
-                topics: vec![OffsetForLeaderTopic {
-                    topic: TOPIC,
-                    partitions: vec![OffsetForLeaderPartition {
-                        partition: 0,
-                        current_leader_epoch: -1,
-                        leader_epoch: 0,
-                    }],
-                }],
-            },
-        ),
-        request(
-            0,
-            4,
-            &InitProducerIdRequest {
-                transaction_timeout_ms: 1000,
-                producer_id: -1,
-                producer_epoch: -1,
-                ..InitProducerIdRequest::default()
-            },
-        ),
-    ]
+    let partition = OffsetForLeaderPartition {
+        partition: 0,
+        current_leader_epoch: -1,
+        leader_epoch: 0,
+    };
+    let by_epoch = OffsetForLeaderEpochRequest {
+        replica_id: -1,
+        topics: vec![OffsetForLeaderTopic {
+            topic: TOPIC,
+            partitions: vec![partition],
+        }],
+    };
+    vec![request(0, 7, &by_time), request(0, 4, &by_epoch)]
 }
 
 fn groups() -> Vec<Vec<u8>> {
@@ -348,7 +300,16 @@ pub fn seeds() -> Vec<Vec<u8>> {
         [&[step_of(step::GARBAGE, 3), 4, 0][..], &[0x7f, 0xff, 0xff, 0xff]].concat(),
         [&[step_of(step::GARBAGE, 3), 7, 0][..], &[0, 0, 0, 20, 0, 3, 0]].concat(),
     ];
-    let kinds = [data, reads(), admin(), groups(), garbage];
+    let kinds = [
+        data,
+        metadata(),
+        offsets(),
+        topics(),
+        configs(),
+        descriptions(),
+        groups(),
+        garbage,
+    ];
     let mut seeds: Vec<Vec<u8>> = Vec::new();
     for shards in 0..2 {
         let history = |steps: &[Vec<u8>]| [&[shards][..], &steps.concat()].concat();
