@@ -39,8 +39,8 @@ fn parse_arguments(words: &[u8]) {
     };
     let serve = match arguments.verb {
         Some(Verb::Serve(serve)) => serve,
-        Some(Verb::Client(_)) => return,
         None => arguments.serve,
+        Some(_) => return,
     };
     // A file named by an input is not opened.
     if serve.config.is_none()
