@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::bench::BenchArguments;
 use crate::consume::ConsumeArguments;
 use crate::group::GroupVerb;
+use crate::log::LogVerb;
 use crate::produce::ProduceArguments;
 use crate::serve::ServeArguments;
 use crate::sim::SimArguments;
@@ -41,6 +42,9 @@ pub enum Verb {
     Serve(ServeArguments),
     /// Run whole brokers in a simulated world that loses power, and look for what they promised.
     Sim(SimArguments),
+    /// Read a data directory offline: verify it, or print what it holds.
+    #[command(subcommand)]
+    Log(LogVerb),
     /// Everything that talks to a broker.
     #[command(flatten)]
     Client(ClientVerb),

@@ -10,6 +10,7 @@ mod consume;
 mod exit;
 mod group;
 mod interrupt;
+mod log;
 mod names;
 mod outcome;
 pub mod output;
@@ -27,9 +28,18 @@ mod topic;
 
 pub use arguments::{Arguments, ClientVerb, Verb, expand_settings};
 pub use exit::{Exit, Failure};
+pub use log::LogVerb;
 pub use sim::sim;
 
-/// Does what a verb other than `serve` says.
+/// Does what a verb of `hallows log` says.
+///
+/// # Errors
+/// What went wrong, with its exit code.
+pub fn run_log(verb: &LogVerb) -> Result<Exit, Failure> {
+    log::run(verb)
+}
+
+/// Does what a verb about a running broker says.
 ///
 /// # Errors
 /// What went wrong, with its exit code.

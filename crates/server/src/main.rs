@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         None => serve::serve(&arguments.serve),
         Some(Verb::Serve(serve)) => serve::serve(&serve),
         Some(Verb::Sim(arguments)) => hallows_cli::sim(&arguments),
+        Some(Verb::Log(verb)) => hallows_cli::run_log(&verb),
         Some(Verb::Client(verb)) => hallows_cli::run(&verb),
     };
     match ended {

@@ -112,6 +112,14 @@ impl SegmentIndex {
         self.largest_batch_bytes
     }
 
+    /// The offset and position of every batch that has an entry, in order.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (Offset, u64)> {
+        self.entries.iter().map(|entry| {
+            let offset = self.base_offset.0.saturating_add(i64::from(entry.relative_offset));
+            (Offset(offset), u64::from(entry.position))
+        })
+    }
+
     /// Bytes of memory.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<IndexEntry>()

@@ -1,11 +1,11 @@
 //! The commit log: journal, segments, manifests, indexes, recovery, retention.
 //!
 //! One [`Storage`] per shard: synchronous, fed with disk completions, giving disk operations and [`StorageEvent`]s.
-//! [`Recovery`] runs before any shard, blocking, and hands out the [`Storage`]s.
+//! [`Recovery`] runs before any shard, blocking, and hands out the [`Storage`]s. [`inspect`] reads all files offline.
 //! Nothing acknowledged may be lost: an offset below [`Partition::high_watermark`] keeps its bytes as its
 //! [`Durability`] promises. Every byte on disk is drawn in `docs/format.md`.
 //!
-//! This crate has never heard of the wire protocol, reads no clock and opens no file outside [`Recovery`].
+//! This crate has never heard of the wire protocol, reads no clock and opens no file outside [`Recovery`] and [`inspect`].
 
 mod batch;
 mod checkpoint;
@@ -32,7 +32,7 @@ pub use event::{
     Appended, Lookup, Origin, ProducerState, ReadOutcome, Statistics, StorageEvent, TimeMatch, TimeTarget,
 };
 pub use partition::Partition;
-pub use recovery::{Batches, Recovered, Recovery};
+pub use recovery::{Batches, Recovered, Recovery, Seen, inspect};
 #[cfg(any(test, feature = "sabotage"))]
 pub use settings::SabotageSwitch;
 pub use settings::{Durability, Identity, LogConfig, PartitionKey, Sabotage, StorageSettings};

@@ -12,7 +12,7 @@ use crate::settings::Identity;
 
 /// The newest format of a data directory that this build reads, and the one it writes.
 const FORMAT: u32 = 1;
-const PATH: &str = "hallows.format";
+pub(super) const PATH: &str = "hallows.format";
 const KIND: Kind = Kind {
     what: "a data directory",
     magic: *b"HALLOWS\0",

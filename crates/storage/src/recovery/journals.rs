@@ -44,11 +44,11 @@ pub(super) struct ReplayEntry {
 }
 
 /// One block found in a file.
-struct Found {
-    head: BlockHead,
+pub(super) struct Found {
+    pub(super) head: BlockHead,
     source: usize,
-    position: u64,
-    payload_matches: bool,
+    pub(super) position: u64,
+    pub(super) payload_matches: bool,
     /// Whether it was looked for behind something unreadable, possibly inside record bytes that a client chose.
     after_damage: bool,
 }
@@ -202,7 +202,7 @@ impl Found {
 }
 
 /// Finds every block of a file, also after damage.
-fn find_blocks(file: &FileHandle, source: usize, blocks: &mut Vec<Found>) -> io::Result<()> {
+pub(super) fn find_blocks(file: &FileHandle, source: usize, blocks: &mut Vec<Found>) -> io::Result<()> {
     let size = file.size()?;
     let mut position = 0;
     let mut after_damage = false;
