@@ -123,6 +123,8 @@ pub struct BrokerConfig {
     pub journal_file_bytes: u64,
     /// `tail.bytes.max`, per shard.
     pub tail_bytes_max: u64,
+    /// `segment.writeback.bytes`.
+    pub segment_writeback_bytes: u32,
 
     /// `group.min.session.timeout.ms`.
     pub group_session_timeout_ms_min: u32,
@@ -245,6 +247,7 @@ impl BrokerConfig {
             journal_bytes_max: values.u64("journal.bytes.max"),
             journal_file_bytes: values.u64("journal.file.bytes"),
             tail_bytes_max: values.u64("tail.bytes.max"),
+            segment_writeback_bytes: values.u32("segment.writeback.bytes"),
             group_session_timeout_ms_min: values.u32("group.min.session.timeout.ms"),
             group_session_timeout_ms_max: values.u32("group.max.session.timeout.ms"),
             group_initial_rebalance_delay_ms: values.u32("group.initial.rebalance.delay.ms"),

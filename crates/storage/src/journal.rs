@@ -2,7 +2,7 @@
 //!
 //! At most one commit block is on its way; meanwhile the next group forms. Blocks are never rewritten, so a bad block
 //! with a valid one after it proves damage, and a bad last one is a torn tail.
-//! Files are made of zeros in advance, and recycled once a checkpoint covers every block in them.
+//! Files are made of zeros in advance, and recycled once a checkpoint covers every block in them ([`JournalSupply`]).
 //!
 //! The shape is that of a replicated log, of which a single node needs two verbs: [`Journal::append`] (group, entry) and
 //! [`Journal::purge_to`]. Truncation and hard state come with replication; entries already carry group and index.
@@ -17,6 +17,7 @@ use crate::codec::to_u64;
 use crate::error::Failure;
 use crate::event::Statistics;
 use crate::journal_block::{Proposed, encode, padded_bytes};
+use crate::journal_supply::JournalSupply;
 use crate::operations::{Operation, Operations};
 use crate::settings::StorageSettings;
 
@@ -26,6 +27,11 @@ const BLOCK_PAYLOAD_BYTES_MAX: usize = 2 << 20;
 const BLOCK_ENTRIES_MAX: usize = 8192;
 /// What a new block buffer holds before it grows.
 const BUFFER_BYTES: usize = 64 << 10;
+/// The next file is begun once an eighth of the current one is used, and is ready once three quarters are.
+const PREPARE_FROM: u64 = 8;
+const READY_AT: (u64, u64) = (3, 4);
+/// Freed files are kept up to this part of the bound.
+const KEPT_PART: u64 = 2;
 
 /// The low bits of a generation count files; the bits above are random for each start, so that no client can forge a
 /// block inside its records.
@@ -87,12 +93,9 @@ pub(crate) struct Journal {
     pinned: Vec<JournalFile>,
     /// Whether the current file is to be pinned once it is full.
     pin_current: bool,
-    /// Ready to be used next.
-    ready: Option<JournalFile>,
-    creating: bool,
-    /// Whether the disk had no room for another file; cleared when there is room again.
-    no_room: bool,
-    next_number: u64,
+    supply: JournalSupply,
+    /// Whether a block waits for the next file.
+    starved: bool,
     /// Sequence of the last block given to the disk.
     sequence: u64,
     /// Every block up to this one was covered by the last checkpoint.
@@ -100,7 +103,6 @@ pub(crate) struct Journal {
     /// Index of the last proposed entry.
     index: u64,
     failure: Option<Failure>,
-    removals: Vec<String>,
 }
 
 /// Where a journal goes on after recovery.
@@ -132,15 +134,17 @@ impl Journal {
             full: VecDeque::new(),
             pinned: Vec::new(),
             pin_current: false,
-            ready: None,
-            creating: false,
-            no_room: false,
-            next_number: start.next_number,
+            supply: JournalSupply::new(
+                start.shard,
+                start.alignment,
+                settings.journal_file_bytes,
+                start.next_number,
+            ),
+            starved: false,
             sequence: start.sequence,
             purged: start.sequence,
             index: 0,
             failure: None,
-            removals: Vec::new(),
         }
     }
 
@@ -185,16 +189,16 @@ impl Journal {
 
     /// Files of the chain, ready ones included.
     pub(crate) fn files(&self) -> u64 {
-        to_u64(self.full.len() + self.pinned.len()) + 1 + u64::from(self.ready.is_some())
+        to_u64(self.full.len() + self.pinned.len() + 1 + self.supply.files())
     }
 
     /// Tries again to create a file after the disk was full.
     pub(crate) const fn retry_room(&mut self) {
-        self.no_room = false;
+        self.supply.retry_room();
     }
 
     pub(crate) const fn has_no_room(&self) -> bool {
-        self.no_room
+        self.supply.has_no_room()
     }
 
     /// Gives out the next block if none is on its way, and what prepares for later ones.
@@ -205,18 +209,23 @@ impl Journal {
         if self.flying.is_empty() && !self.forming.is_empty() {
             self.write_block(operations, statistics);
         }
+        self.drive_supply(operations);
+    }
+
+    /// Has the next file made in time, a little for every block written.
+    fn drive_supply(&mut self, operations: &mut Operations) {
         let within_bound = self.used_bytes() + self.current.bytes < self.bytes_max;
-        if self.ready.is_none() && self.position > self.current.bytes / 4 && within_bound {
+        if self.supply.is_empty() && self.position > self.current.bytes / PREPARE_FROM && within_bound {
             let bytes = (self.current.bytes * 2).min(self.file_bytes);
-            self.create_file(bytes, operations);
+            self.supply.prepare(bytes, operations);
         }
-        if !self.removals.is_empty() {
-            let op = DiskOp::Remove {
-                paths: std::mem::take(&mut self.removals),
-                directories: Vec::new(),
-            };
-            operations.issue(Operation::Cleanup { what: "journal files" }, op);
-        }
+        let share = if self.starved {
+            (1, 1)
+        } else {
+            (self.position * READY_AT.1, self.current.bytes * READY_AT.0)
+        };
+        self.supply.advance(share, operations);
+        self.supply.remove_discarded(operations);
     }
 
     fn write_block(&mut self, operations: &mut Operations, statistics: &mut Statistics) {
@@ -270,42 +279,23 @@ impl Journal {
 
     /// Moves on to the next file if there is one that takes `bytes`; otherwise asks for it.
     fn switch_file(&mut self, bytes: u64, operations: &mut Operations) -> bool {
-        match self.ready.take() {
-            Some(next) if next.bytes >= bytes => {
-                let full = std::mem::replace(&mut self.current, next);
-                if std::mem::take(&mut self.pin_current) {
-                    self.pinned.push(full);
-                } else {
-                    self.full.push_back(full);
-                    self.free_covered();
-                }
-                self.position = 0;
-                self.generation += 1;
-                true
-            }
-            too_small => {
-                self.removals
-                    .extend(too_small.map(|file| path(self.shard, file.number)));
-                let size = bytes.max(self.file_bytes.min(self.current.bytes * 2));
-                self.create_file(size, operations);
-                false
-            }
-        }
-    }
-
-    fn create_file(&mut self, bytes: u64, operations: &mut Operations) {
-        if self.creating || self.no_room {
-            return;
-        }
-        self.creating = true;
-        let bytes = bytes.next_multiple_of(to_u64(self.alignment));
-        let number = self.next_number;
-        self.next_number += 1;
-        let op = DiskOp::CreateZeroed {
-            path: path(self.shard, number),
-            len: bytes,
+        let Some(next) = self.supply.take(bytes) else {
+            self.starved = true;
+            let size = bytes.max(self.file_bytes.min(self.current.bytes * 2));
+            self.supply.prepare(size, operations);
+            return false;
         };
-        operations.issue(Operation::JournalFile { number, bytes }, op);
+        self.starved = false;
+        let full = std::mem::replace(&mut self.current, next);
+        if std::mem::take(&mut self.pin_current) {
+            self.pinned.push(full);
+        } else {
+            self.full.push_back(full);
+            self.free_covered();
+        }
+        self.position = 0;
+        self.generation += 1;
+        true
     }
 
     /// Takes the end of a block write: the entries that are durable now, to be given back with [`Journal::recycle`].
@@ -344,34 +334,16 @@ impl Journal {
         }
     }
 
-    /// Takes the end of a file's creation.
+    /// Takes the end of a step in making a file.
     ///
     /// # Errors
     /// The failure that ends this journal; a full disk is none.
-    pub(crate) fn file_created(
-        &mut self,
-        number: u64,
-        bytes: u64,
-        result: std::io::Result<DiskOutcome>,
-    ) -> Result<(), Failure> {
-        self.creating = false;
-        match result {
-            Ok(DiskOutcome::Opened(file)) => {
-                self.ready = Some(JournalFile::new(number, file, bytes));
-                Ok(())
-            }
-            Ok(other) => unreachable!("creating a file gives the file, not {other:?}"),
-            Err(error) => {
-                self.removals.push(path(self.shard, number));
-                if error.kind() == std::io::ErrorKind::StorageFull {
-                    self.no_room = true;
-                    return Ok(());
-                }
-                let failure = Failure::write(path(self.shard, number), &error);
-                self.fail(failure.clone());
-                Err(failure)
-            }
+    pub(crate) fn file_step_done(&mut self, result: std::io::Result<DiskOutcome>) -> Result<(), Failure> {
+        let done = self.supply.step_done(result);
+        if let Err(failure) = &done {
+            self.fail(failure.clone());
         }
+        done
     }
 
     /// Keeps every file that holds blocks now: a partition failed whose batches are nowhere else.
@@ -380,7 +352,7 @@ impl Journal {
         self.pin_current = true;
     }
 
-    /// Frees files whose blocks all have a sequence at or below `sequence`; one of them becomes the next file.
+    /// Frees files whose blocks all have a sequence at or below `sequence`, to be used again.
     pub(crate) fn purge_to(&mut self, sequence: u64) {
         self.purged = self.purged.max(sequence);
         self.free_covered();
@@ -389,10 +361,12 @@ impl Journal {
     fn free_covered(&mut self) {
         while self.full.front().is_some_and(|file| file.last_sequence <= self.purged) {
             let file = self.full.pop_front().expect("just seen");
-            if self.ready.is_none() && !self.creating && file.bytes == self.file_bytes {
-                self.ready = Some(file);
+            let kept = self.supply.bytes() + file.bytes;
+            let all = kept + self.current.bytes + self.full.iter().map(|file| file.bytes).sum::<u64>();
+            if kept <= self.bytes_max / KEPT_PART && all <= self.bytes_max {
+                self.supply.keep(file);
             } else {
-                self.removals.push(path(self.shard, file.number));
+                self.supply.discard(&file);
             }
         }
     }

@@ -16,6 +16,7 @@ mod event;
 mod index;
 mod journal;
 mod journal_block;
+mod journal_supply;
 mod manifest;
 mod operations;
 mod partition;

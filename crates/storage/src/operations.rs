@@ -14,10 +14,12 @@ use crate::settings::PartitionKey;
 pub(crate) enum Operation {
     /// A commit block.
     JournalBlock,
-    /// A new journal file.
-    JournalFile { number: u64, bytes: u64 },
+    /// A step in making a new journal file.
+    JournalFile,
     /// Batches of a partition's tail to its segment.
     SegmentWrite { key: PartitionKey },
+    /// Early writing back of a segment's cached bytes.
+    WriteBack { key: PartitionKey, id: SegmentId },
     /// A segment's file, then the manifest that lists it.
     SegmentCreate {
         key: PartitionKey,

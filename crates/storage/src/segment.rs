@@ -32,6 +32,10 @@ pub(crate) struct Segment {
     pub(crate) size: u32,
     /// Bytes in the file.
     pub(crate) written: u32,
+    /// Bytes in the file that the kernel was asked to write to the disk already.
+    pub(crate) written_back: u32,
+    /// Whether it is being asked now.
+    pub(crate) writing_back: bool,
     /// Bytes in the file that survive power loss.
     pub(crate) synced: u32,
     /// When its first batch was appended.
@@ -58,6 +62,8 @@ impl Segment {
             end: base,
             size: 0,
             written: 0,
+            written_back: 0,
+            writing_back: false,
             synced: 0,
             created,
             largest_timestamp: WallTime(i64::MIN),

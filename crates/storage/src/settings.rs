@@ -69,6 +69,9 @@ pub struct StorageSettings {
     /// Bytes of batches held in memory until their segment write; at half of it segment writes are forced, at the whole
     /// of it appends are refused with [`crate::AppendError::Busy`].
     pub tail_bytes_max: u64,
+    /// The kernel is asked to write a segment to the disk each time this much was added to it; 0 leaves the time to the
+    /// kernel and to checkpoints.
+    pub segment_writeback_bytes: u32,
     /// A checkpoint at least this often while there is anything to record.
     pub checkpoint_interval: Duration,
     /// How often retention looks at every log.
@@ -88,6 +91,7 @@ impl Default for StorageSettings {
             journal_file_bytes: 64 << 20,
             journal_first_file_bytes: 4 << 20,
             tail_bytes_max: 128 << 20,
+            segment_writeback_bytes: 1 << 20,
             checkpoint_interval: Duration::from_secs(10),
             retention_check_interval: Duration::from_secs(300),
             disk_reserve_bytes: 64 << 20,

@@ -17,6 +17,8 @@ pub fn check(disk: &dyn Disk) {
     modes_open_what_they_should(disk);
     sizes_follow_writes_and_cuts(disk);
     durable_writes_are_readable(disk);
+    reserved_files_become_zeros(disk);
+    writing_back_changes_nothing(disk);
     directories_list_sorted(disk);
     renames_replace(disk);
     removal_is_idempotent_and_open_files_survive(disk);
@@ -109,6 +111,48 @@ fn durable_writes_are_readable(disk: &dyn Disk) {
     );
     file.write_durable(&block, 0).expect("a second durable write");
     assert_eq!(read(&cached, 0, 6), b"block\0", "no stale page is read");
+}
+
+fn reserved_files_become_zeros(disk: &dyn Disk) {
+    let alignment = disk.alignment() as u64;
+    let len = 300 * alignment;
+    let create = || DiskOp::CreateReserved {
+        path: "journal/reserved".to_owned(),
+        len,
+    };
+    let outcome = create().perform(disk);
+    let Ok(DiskOutcome::Opened(file)) = outcome else {
+        panic!("creating a reserved file gave {outcome:?}")
+    };
+    create().perform(disk).expect_err("it exists");
+    assert_eq!(file.size().expect("size"), len);
+    let mut block = AlignedBuffer::with_capacity(disk.alignment());
+    block.extend_from_slice(b"block");
+    block.pad_to(disk.alignment());
+    file.write_durable(&block, 0).expect("a durable write");
+    file.write_durable(&block, 299 * alignment).expect("a durable write");
+    for (offset, len) in [(0, 100 * alignment), (100 * alignment, 199 * alignment)] {
+        let file = file.clone();
+        DiskOp::WriteZeros { file, offset, len }.perform(disk).expect("writing zeros");
+    }
+    file.sync().expect("syncing");
+    assert_eq!(read(&file, 0, 6), [0; 6], "overwritten");
+    assert_eq!(read(&file, 298 * alignment + 1, 10), [0; 10]);
+    assert_eq!(read(&file, 299 * alignment, 6), b"block\0", "not beyond the range");
+    assert_eq!(file.size().expect("size"), len);
+}
+
+fn writing_back_changes_nothing(disk: &dyn Disk) {
+    let file = disk.open("back", OpenMode::Create).expect("creating a file");
+    file.write_all_at(&[5; 10_000], 0).expect("writing");
+    let op = DiskOp::WriteBack {
+        file: file.clone(),
+        offset: 100,
+        len: 9_000,
+    };
+    op.perform(disk).expect("writing back");
+    assert_eq!(read(&file, 0, 20_000), [5; 10_000]);
+    file.sync().expect("syncing");
 }
 
 fn directories_list_sorted(disk: &dyn Disk) {

@@ -50,6 +50,21 @@ pub trait File: Send + Sync {
     /// What the operating system reports. After an error the contents are unknown.
     fn write_durable(&self, data: &AlignedBuffer, offset: u64) -> io::Result<()>;
 
+    /// Writes `len` zeros at `offset`, both aligned, around the page cache where the disk allows, in small pieces one
+    /// after the other, so that a durable write beside it never waits for long. Durable after [`File::sync`].
+    /// For files opened with [`OpenMode::Direct`].
+    ///
+    /// # Errors
+    /// What the operating system reports; `StorageFull` on a full disk.
+    fn write_zeros(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Has the kernel begin to write cached bytes of a range to the disk and waits for nothing, so that a later
+    /// [`File::sync`] has little left to do (`sync_file_range`). Promises nothing.
+    ///
+    /// # Errors
+    /// What the operating system reports. The next [`File::sync`] reports it as well.
+    fn write_back(&self, offset: u64, len: u64) -> io::Result<()>;
+
     /// Makes earlier writes and the length durable (`fdatasync`).
     ///
     /// # Errors

@@ -58,7 +58,33 @@ pub enum DiskOp {
     CreateZeroed {
         /// Its path.
         path: String,
-        /// Its length in bytes.
+        /// Its length in bytes, aligned.
+        len: u64,
+    },
+    /// Creates a file that reads as `len` zeros, its space reserved and its name durable, and opens it with
+    /// [`OpenMode::Direct`]. Once [`DiskOp::WriteZeros`] has covered it, it is as [`DiskOp::CreateZeroed`] makes it.
+    CreateReserved {
+        /// Its path.
+        path: String,
+        /// Its length in bytes, aligned.
+        len: u64,
+    },
+    /// Writes zeros around the page cache; durable after a sync.
+    WriteZeros {
+        /// A file opened with [`OpenMode::Direct`].
+        file: FileHandle,
+        /// An aligned position.
+        offset: u64,
+        /// How many, aligned.
+        len: u64,
+    },
+    /// Has the kernel begin to write cached bytes to the disk, so that a later sync has little left to do.
+    WriteBack {
+        /// The file.
+        file: FileHandle,
+        /// Where the range starts.
+        offset: u64,
+        /// Its length.
         len: u64,
     },
     /// Replaces a file atomically: writes `path.tmp`, syncs it, renames it over `path`, syncs the directory.
@@ -155,6 +181,15 @@ impl DiskOp {
             }
             Self::Open { path, mode } => disk.open(&path, mode).map(DiskOutcome::Opened),
             Self::CreateZeroed { path, len } => create_zeroed(disk, &path, len),
+            Self::CreateReserved { path, len } => create_reserved(disk, &path, len).map(DiskOutcome::Opened),
+            Self::WriteZeros { file, offset, len } => {
+                file.write_zeros(offset, len)?;
+                Ok(DiskOutcome::Done)
+            }
+            Self::WriteBack { file, offset, len } => {
+                file.write_back(offset, len)?;
+                Ok(DiskOutcome::Done)
+            }
             Self::Replace { path, data } => replace(disk, &path, &data),
             Self::Create { path, data, durable } => create(disk, &path, &data, durable),
             Self::Remove { paths, directories } => {
@@ -199,19 +234,20 @@ fn read(file: &FileHandle, offset: u64, len: usize) -> io::Result<DiskOutcome> {
 }
 
 fn create_zeroed(disk: &dyn Disk, path: &str, len: u64) -> io::Result<DiskOutcome> {
-    const STEP: usize = 1 << 20;
+    let file = create_reserved(disk, path, len)?;
+    file.write_zeros(0, len)?;
+    file.sync()?;
+    Ok(DiskOutcome::Opened(file))
+}
+
+fn create_reserved(disk: &dyn Disk, path: &str, len: u64) -> io::Result<FileHandle> {
     disk.create_directory(parent(path))?;
     let file = disk.open(path, OpenMode::Create)?;
-    let zeros = vec![0; STEP];
-    let mut offset = 0;
-    while offset < len {
-        let step = usize::try_from(len - offset).map_or(STEP, |rest| rest.min(STEP));
-        file.write_all_at(&zeros[..step], offset)?;
-        offset += step as u64;
-    }
+    file.reserve(0, len)?;
+    file.set_size(len)?;
     file.sync()?;
     disk.sync_directory(parent(path))?;
-    disk.open(path, OpenMode::Direct).map(DiskOutcome::Opened)
+    disk.open(path, OpenMode::Direct)
 }
 
 fn replace(disk: &dyn Disk, path: &str, data: &[u8]) -> io::Result<DiskOutcome> {

@@ -40,6 +40,32 @@ impl SimFile {
         let pages = state.random.index(data.len() / BLOCK_BYTES + 2) * BLOCK_BYTES;
         &data[..pages.min(data.len())]
     }
+
+    /// Writes what only a sync makes durable.
+    fn write_unsynced(&self, data: &[u8], start: usize) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        let state = &mut *state;
+        let dies = state.begin_change(self.disk.boot)?;
+        let fails = state.random.per_million(state.rates.write_fails);
+        let reached = if dies || fails { Self::prefix(state, data) } else { data };
+        let room = state.room(self.inode, start, start + reached.len());
+        let fits = room >= reached.len();
+        let reached = &reached[..room.min(reached.len())];
+        if !reached.is_empty() {
+            state.inode(self.inode).contents.write(reached, start);
+        }
+        if dies {
+            Err(dead())
+        } else if !fits {
+            state.counts.disk_full += 1;
+            Err(ErrorKind::StorageFull.into())
+        } else if fails {
+            state.counts.writes_failed += 1;
+            Err(injected("an injected failure of a write"))
+        } else {
+            Ok(())
+        }
+    }
 }
 
 impl Drop for SimFile {
@@ -77,29 +103,7 @@ impl File for SimFile {
 
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         self.writable(true)?;
-        let start = Self::position(offset)?;
-        let mut state = self.disk.lock();
-        let state = &mut *state;
-        let dies = state.begin_change(self.disk.boot)?;
-        let fails = state.random.per_million(state.rates.write_fails);
-        let reached = if dies || fails { Self::prefix(state, data) } else { data };
-        let room = state.room(self.inode, start, start + reached.len());
-        let fits = room >= reached.len();
-        let reached = &reached[..room.min(reached.len())];
-        if !reached.is_empty() {
-            state.inode(self.inode).contents.write(reached, start);
-        }
-        if dies {
-            Err(dead())
-        } else if !fits {
-            state.counts.disk_full += 1;
-            Err(ErrorKind::StorageFull.into())
-        } else if fails {
-            state.counts.writes_failed += 1;
-            Err(injected("an injected failure of a write"))
-        } else {
-            Ok(())
-        }
+        self.write_unsynced(data, Self::position(offset)?)
     }
 
     fn write_durable(&self, data: &AlignedBuffer, offset: u64) -> io::Result<()> {
@@ -130,6 +134,27 @@ impl File for SimFile {
             return Err(injected("an injected failure of a durable write"));
         }
         contents.write_durable(data, start);
+        Ok(())
+    }
+
+    fn write_zeros(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.writable(false)?;
+        let (start, len) = (Self::position(offset)?, Self::position(len)?);
+        if start % ALIGNMENT != 0 || !len.is_multiple_of(ALIGNMENT) {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        self.write_unsynced(&vec![0; len], start)
+    }
+
+    fn write_back(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        let state = &mut *state;
+        state.check(self.disk.boot)?;
+        let inode = state
+            .inodes
+            .get_mut(&self.inode)
+            .expect("a handle keeps its inode");
+        inode.contents.write_back(&mut state.random);
         Ok(())
     }
 

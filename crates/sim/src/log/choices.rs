@@ -26,6 +26,7 @@ pub(crate) fn storage(random: &mut Random, sabotage: Sabotage) -> StorageSetting
         journal_file_bytes: pick(random, [64 * KIB, 128 * KIB, 256 * KIB]),
         journal_first_file_bytes: pick(random, [64 * KIB, 64 * KIB, 128 * KIB]),
         tail_bytes_max: pick(random, [64 * KIB, 256 * KIB, 2 * MIB]),
+        segment_writeback_bytes: pick(random, [0, 4 << 10, 32 << 10]),
         checkpoint_interval: Duration::from_millis(pick(random, [20, 200, 5_000])),
         retention_check_interval: Duration::from_millis(pick(random, [50, 500, 5_000])),
         disk_reserve_bytes: MIB,

@@ -22,8 +22,9 @@ impl Storage {
         }
         match operation {
             Operation::JournalBlock => self.block_written(result),
-            Operation::JournalFile { number, bytes } => self.journal_file_created(number, bytes, result),
+            Operation::JournalFile => self.journal_file_step(result),
             Operation::SegmentWrite { key } => self.segment_written(key, result),
+            Operation::WriteBack { key, id } => self.written_back(key, id),
             Operation::SegmentCreate { key, id, structure } => self.segment_created(key, id, structure, result),
             Operation::Manifest { key, structure } => self.manifest_written(key, structure, result),
             Operation::SegmentSeal { key, id } => self.segment_sealed(key, id, result),
@@ -89,8 +90,8 @@ impl Storage {
         }
     }
 
-    fn journal_file_created(&mut self, number: u64, bytes: u64, result: std::io::Result<DiskOutcome>) {
-        if let Err(failure) = self.journal.file_created(number, bytes, result) {
+    fn journal_file_step(&mut self, result: std::io::Result<DiskOutcome>) {
+        if let Err(failure) = self.journal.file_step_done(result) {
             self.fail_journal(&failure);
         } else if self.journal.has_no_room() {
             self.note_exhausted("a journal file");
@@ -103,12 +104,13 @@ impl Operation {
     const fn partition(&self) -> Option<PartitionKey> {
         match self {
             Self::SegmentWrite { key }
+            | Self::WriteBack { key, .. }
             | Self::SegmentCreate { key, .. }
             | Self::Manifest { key, .. }
             | Self::SegmentSeal { key, .. }
             | Self::Locate { key, .. } => Some(*key),
             Self::JournalBlock
-            | Self::JournalFile { .. }
+            | Self::JournalFile
             | Self::CheckpointSync
             | Self::CheckpointRecord
             | Self::SegmentOpen { .. }

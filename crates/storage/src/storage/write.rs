@@ -87,6 +87,7 @@ impl Storage {
         }
         let segment = partition.segment_mut(write.segment).expect("it has bytes in the tail");
         segment.written += write.bytes;
+        let id = write.segment;
         self.tail_bytes -= partition.tail.release(write.batches);
         if partition.tail.bytes() == 0 {
             partition.write_forced = false;
@@ -96,8 +97,44 @@ impl Storage {
             partition.checkpoint_target = None;
             self.checkpoint_partition_done();
         }
+        self.write_back(key, id);
         self.advance(key);
         self.enqueue(key);
+    }
+
+    /// Has the kernel write a segment's bytes to the disk in small pieces as they come: left to the next checkpoint's
+    /// sync, they would hold up the durable writes beside it.
+    fn write_back(&mut self, key: PartitionKey, id: SegmentId) {
+        let step = self.settings.segment_writeback_bytes;
+        let partition = &mut self.partitions[super::slot(key)];
+        let Some(segment) = partition.segment_mut(id).filter(|segment| !segment.writing_back) else {
+            return;
+        };
+        let (start, end) = (segment.written_back.max(segment.synced), segment.written);
+        if step == 0 || end.saturating_sub(start) < step {
+            return;
+        }
+        let Some(file) = segment.file().cloned() else { return };
+        segment.writing_back = true;
+        segment.written_back = end;
+        let op = DiskOp::WriteBack {
+            file,
+            offset: u64::from(start),
+            len: u64::from(end - start),
+        };
+        self.issue_for(key, Operation::WriteBack { key, id }, op);
+    }
+
+    /// Takes the end of early writing back. If it failed, the sync that follows fails too, and is final.
+    pub(super) fn written_back(&mut self, key: PartitionKey, id: SegmentId) {
+        let partition = &mut self.partitions[super::slot(key)];
+        if partition.removed {
+            return;
+        }
+        if let Some(segment) = partition.segment_mut(id) {
+            segment.writing_back = false;
+            self.write_back(key, id);
+        }
     }
 }
 

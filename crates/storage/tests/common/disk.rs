@@ -35,6 +35,8 @@ struct State {
     faults: Vec<(String, Fault)>,
     free_bytes: u64,
     read_only: bool,
+    zeros: Vec<u64>,
+    written_back: Vec<(u64, u64)>,
 }
 
 /// What a fault breaks.
@@ -117,6 +119,16 @@ impl MemoryDisk {
 
     pub fn fail(&self, path_part: &str, fault: Fault) {
         self.lock().faults.push((path_part.to_owned(), fault));
+    }
+
+    /// How many zeros each call wrote.
+    pub fn zeros(&self) -> Vec<u64> {
+        self.lock().zeros.clone()
+    }
+
+    /// The ranges (start, length) that were written back early.
+    pub fn written_back(&self) -> Vec<(u64, u64)> {
+        self.lock().written_back.clone()
     }
 
     /// Every path, sorted.
@@ -264,6 +276,21 @@ impl File for MemoryFile {
         Ok(())
     }
 
+    fn write_zeros(&self, offset: u64, len: u64) -> io::Result<()> {
+        assert!(offset.is_multiple_of(4096) && len.is_multiple_of(4096), "zeros are aligned");
+        self.disk.lock().zeros.push(len);
+        self.write_all_at(&vec![0; usize::try_from(len).expect("small")], offset)
+    }
+
+    fn write_back(&self, offset: u64, len: u64) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        state.written_back.push((offset, len));
+        let contents = &state.files[self.inode];
+        let end = usize::try_from(offset + len).expect("small");
+        assert!(end <= contents.current.len(), "only what was written is written back");
+        Ok(())
+    }
+
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.lock();
         state.check(&self.path, Fault::Sync)?;
@@ -280,7 +307,10 @@ impl File for MemoryFile {
     fn set_size(&self, size: u64) -> io::Result<()> {
         let mut state = self.disk.lock();
         state.check(&self.path, Fault::Write)?;
-        let change = Change::Resize(usize::try_from(size).expect("small"));
+        let size = usize::try_from(size).expect("small");
+        let grown = size.saturating_sub(state.files[self.inode].current.len());
+        state.spend(grown)?;
+        let change = Change::Resize(size);
         let contents = &mut state.files[self.inode];
         apply(&mut contents.current, &change);
         contents.unsynced.push(change);

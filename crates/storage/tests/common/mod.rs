@@ -25,6 +25,7 @@ pub fn settings() -> StorageSettings {
         journal_file_bytes: 128 << 10,
         journal_first_file_bytes: 32 << 10,
         tail_bytes_max: 1 << 20,
+        segment_writeback_bytes: 4 << 10,
         disk_reserve_bytes: 0,
         ..StorageSettings::default()
     }

@@ -6,8 +6,19 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::LazyLock;
 
 use crate::disk::{AlignedBuffer, File};
+
+/// Zeros are written in pieces of this size: a durable write beside them waits for one at most.
+const ZEROS_BYTES: usize = 256 << 10;
+
+static ZEROS: LazyLock<AlignedBuffer> = LazyLock::new(|| {
+    let mut zeros = AlignedBuffer::with_capacity(ZEROS_BYTES);
+    zeros.extend_from_slice(&[0]);
+    zeros.pad_to(ZEROS_BYTES);
+    zeros
+});
 
 /// A file below the data directory.
 pub(super) struct RealFile {
@@ -47,6 +58,20 @@ impl File for RealFile {
 
     fn write_durable(&self, data: &AlignedBuffer, offset: u64) -> io::Result<()> {
         write_durable(&self.file, data, offset)
+    }
+
+    fn write_zeros(&self, offset: u64, len: u64) -> io::Result<()> {
+        let mut written = 0;
+        while written < len {
+            let piece = usize::try_from(len - written).map_or(ZEROS_BYTES, |rest| rest.min(ZEROS_BYTES));
+            self.file.write_all_at(&ZEROS[..piece], offset + written)?;
+            written += piece as u64;
+        }
+        Ok(())
+    }
+
+    fn write_back(&self, offset: u64, len: u64) -> io::Result<()> {
+        write_back(self.cached(), offset, len)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -95,6 +120,31 @@ pub(super) fn write_durable(file: &fs::File, data: &[u8], offset: u64) -> io::Re
 pub(super) fn write_durable(file: &fs::File, data: &[u8], offset: u64) -> io::Result<()> {
     file.write_all_at(data, offset)?;
     file.sync_data()
+}
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "a system call that rustix does not offer")]
+fn write_back(file: &fs::File, offset: u64, len: u64) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    let too_far = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let offset = i64::try_from(offset).map_err(too_far)?;
+    let len = i64::try_from(len).map_err(too_far)?;
+    // SAFETY: the call takes no pointer, and the descriptor is open as long as `file` is borrowed.
+    let result = unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len, libc::SYNC_FILE_RANGE_WRITE) };
+    if result == 0 {
+        return Ok(());
+    }
+    match io::Error::last_os_error() {
+        // Not every file system writes back ranges.
+        error if matches!(error.raw_os_error(), Some(libc::ESPIPE | libc::ENOSYS | libc::EINVAL)) => Ok(()),
+        error => Err(error),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn write_back(_file: &fs::File, _offset: u64, _len: u64) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(target_os = "linux")]
