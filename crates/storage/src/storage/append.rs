@@ -1,6 +1,6 @@
 //! Appending: offsets, producer checks, a place in the segment, an entry in the journal.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use hallows_types::{Now, Offset, PartitionId, WallTime};
 
 use super::{Shutdown, Storage};
@@ -13,6 +13,10 @@ use crate::journal_block::{EntryKind, GROUP_LOCAL, JournalEntry, Proposed};
 use crate::partition::Partition;
 use crate::producers::Verdict;
 use crate::settings::{Durability, PartitionKey};
+
+/// A batch up to this size is copied when it is to wait in the tail: as it came, it is a part of a much larger piece of
+/// receive memory, which it would keep for as long as it waits. Larger ones are not worth a copy.
+const COPIED_BYTES_MAX: usize = 32 << 10;
 
 impl Storage {
     /// Appends one record batch v2, already validated (checksum, counts, records), and assigns its offsets:
@@ -103,7 +107,12 @@ impl Storage {
     }
 
     fn append_place(&mut self, now: Now, key: PartitionKey, header: &BatchHeader, batch: BytesMut) {
-        let bytes = batch.freeze();
+        let waits = self.at(key).config.durability != Durability::Written;
+        let bytes = if waits && batch.len() <= COPIED_BYTES_MAX {
+            Bytes::copy_from_slice(&batch)
+        } else {
+            batch.freeze()
+        };
         let producers_max = self.settings.producers_per_partition_max;
         let early = self.settings.sabotage.acknowledge_before_sync();
         let partition = &mut self.partitions[super::slot(key)];
