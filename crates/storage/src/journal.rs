@@ -30,8 +30,6 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// The next file is begun once an eighth of the current one is used, and is ready once three quarters are.
 const PREPARE_FROM: u64 = 8;
 const READY_AT: (u64, u64) = (3, 4);
-/// Freed files are kept up to this part of the bound.
-const KEPT_PART: u64 = 2;
 
 /// The low bits of a generation count files; the bits above are random for each start, so that no client can forge a
 /// block inside its records.
@@ -361,9 +359,9 @@ impl Journal {
     fn free_covered(&mut self) {
         while self.full.front().is_some_and(|file| file.last_sequence <= self.purged) {
             let file = self.full.pop_front().expect("just seen");
-            let kept = self.supply.bytes() + file.bytes;
-            let all = kept + self.current.bytes + self.full.iter().map(|file| file.bytes).sum::<u64>();
-            if kept <= self.bytes_max / KEPT_PART && all <= self.bytes_max {
+            // Whatever the load has needed once it will need again.
+            let others = self.supply.bytes() + self.full.iter().map(|file| file.bytes).sum::<u64>();
+            if others + file.bytes + self.current.bytes <= self.bytes_max {
                 self.supply.keep(file);
             } else {
                 self.supply.discard(&file);

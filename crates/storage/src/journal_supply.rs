@@ -53,7 +53,10 @@ impl JournalSupply {
         Self {
             shard,
             alignment,
-            piece_bytes: (file_bytes / PIECES).min(PIECE_BYTES_MAX).max(1).next_multiple_of(alignment),
+            piece_bytes: (file_bytes / PIECES)
+                .min(PIECE_BYTES_MAX)
+                .max(1)
+                .next_multiple_of(alignment),
             ready: VecDeque::new(),
             preparation: None,
             next_number,

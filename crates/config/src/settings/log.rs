@@ -84,7 +84,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("-2").unit(Milliseconds).at_least(-2).dynamic().fixed(NO_TIERING),
     Setting::broker("log.local.retention.bytes", Long, "The `local.retention.bytes` of topics that do not set their own.")
         .default("-2").unit(Bytes).at_least(-2).dynamic().fixed(NO_TIERING),
-    Setting::broker("journal.bytes.max", Long, "How large the journal of one shard may grow before appends wait for a checkpoint; freed files are kept for reuse up to half of it.")
+    Setting::broker("journal.bytes.max", Long, "How large the journal of one shard may grow before appends wait for a checkpoint; files that a checkpoint has freed are kept for reuse and count.")
         .default("536870912").unit(Bytes).at_least(8_388_608).own(),
     Setting::broker("journal.file.bytes", Long, "The size of one journal file after the first, small one.")
         .default("67108864").unit(Bytes).between(4_194_304, 1_073_741_824).own(),

@@ -133,7 +133,9 @@ fn reserved_files_become_zeros(disk: &dyn Disk) {
     file.write_durable(&block, 299 * alignment).expect("a durable write");
     for (offset, len) in [(0, 100 * alignment), (100 * alignment, 199 * alignment)] {
         let file = file.clone();
-        DiskOp::WriteZeros { file, offset, len }.perform(disk).expect("writing zeros");
+        DiskOp::WriteZeros { file, offset, len }
+            .perform(disk)
+            .expect("writing zeros");
     }
     file.sync().expect("syncing");
     assert_eq!(read(&file, 0, 6), [0; 6], "overwritten");

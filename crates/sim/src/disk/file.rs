@@ -150,10 +150,7 @@ impl File for SimFile {
         let mut state = self.disk.lock();
         let state = &mut *state;
         state.check(self.disk.boot)?;
-        let inode = state
-            .inodes
-            .get_mut(&self.inode)
-            .expect("a handle keeps its inode");
+        let inode = state.inodes.get_mut(&self.inode).expect("a handle keeps its inode");
         inode.contents.write_back(&mut state.random);
         Ok(())
     }

@@ -96,11 +96,18 @@ impl Recovery {
             written.insert(shard);
             recorded.push(records);
         }
-        for shard in self.checkpoint_shards.difference(&written) {
-            let path = checkpoint::path(*shard);
+        let gone: Vec<_> = self.checkpoint_shards.difference(&written).collect();
+        for shard in &gone {
+            let path = checkpoint::path(**shard);
             self.disk
                 .remove(&path)
                 .map_err(|source| cannot("remove", &path, source))?;
+        }
+        if !gone.is_empty() {
+            // Journals go next: a checkpoint that came back after some of them had gone would call them missing.
+            self.disk
+                .sync_directory("")
+                .map_err(|source| cannot("sync", "checkpoints", source))?;
         }
         Ok(recorded)
     }

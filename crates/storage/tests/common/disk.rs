@@ -277,7 +277,10 @@ impl File for MemoryFile {
     }
 
     fn write_zeros(&self, offset: u64, len: u64) -> io::Result<()> {
-        assert!(offset.is_multiple_of(4096) && len.is_multiple_of(4096), "zeros are aligned");
+        assert!(
+            offset.is_multiple_of(4096) && len.is_multiple_of(4096),
+            "zeros are aligned"
+        );
         self.disk.lock().zeros.push(len);
         self.write_all_at(&vec![0; usize::try_from(len).expect("small")], offset)
     }
