@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use hallows_runtime::{AlignedBuffer, DiskOp};
+use hallows_storage::{Identity, Recovery, StorageSettings};
+use hallows_types::{Monotonic, Now, WallTime};
 
 use super::*;
 
@@ -183,4 +185,41 @@ fn the_same_seed_gives_the_same_disk() {
     };
     assert_eq!(run(3), run(3));
     assert_ne!(run(3), run(4));
+}
+
+#[test]
+fn recovery_makes_directories_durable_that_a_killed_process_left() {
+    let start = |disk: &SimDisk| {
+        let now = Now {
+            wall: WallTime(0),
+            monotonic: Monotonic::default(),
+        };
+        let identity = || Identity {
+            cluster_id: [7; 16],
+            node_id: 1,
+        };
+        let recovery = Recovery::begin(Arc::new(disk.clone()), StorageSettings::default(), identity);
+        let recovery = recovery.expect("a usable directory");
+        recovery.finish(vec![Vec::new()], now, &[1]).expect("a writable disk");
+    };
+    for (seed, outer) in (0..40).flat_map(|seed| [(seed, "partitions"), (seed, "segments")]) {
+        let disk = disk(seed);
+        start(&disk);
+        let inner = format!("{outer}/ab");
+        disk.create_directory(outer).expect("creating");
+        disk.die_after(0);
+        disk.create_directory(&inner).expect_err("the machine dies");
+        let disk = disk.kill();
+        start(&disk);
+        disk.create_directory(&inner).expect("creating, or finding");
+        let path = format!("{inner}/file");
+        disk.open(&path, OpenMode::Create)
+            .expect("creating")
+            .sync()
+            .expect("syncing");
+        disk.sync_directory(&inner).expect("syncing");
+        let disk = disk.lose_power();
+        disk.open(&path, OpenMode::Read)
+            .unwrap_or_else(|error| panic!("seed {seed}: {path} was made durable: {error}"));
+    }
 }

@@ -206,9 +206,10 @@ fn write_manifest(disk: &dyn Disk, recovered: &mut Recovered) -> Result<(), Open
 }
 
 /// What a killed process created or renamed is seen, and may yet be lost with the power: the names of all manifests and
-/// of all segments that were growing are made durable before anything relies on them.
+/// of all segments that were growing are made durable before anything relies on them, and so are those of the
+/// directories that they, and later ones, lie in: whoever finds a directory takes it for durable.
 fn sync_names(disk: &dyn Disk, shards: &[Vec<Recovered>]) -> Result<(), OpenError> {
-    let mut directories = BTreeSet::new();
+    let mut directories = BTreeSet::from(["partitions".to_owned(), "segments".to_owned()]);
     for partition in shards.iter().flatten().map(|recovered| &recovered.partition) {
         let growing = partition.segments.iter().filter(|segment| !segment.is_sealed());
         let segments = growing.map(|segment| segment.id.log_path());
