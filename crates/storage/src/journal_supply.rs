@@ -54,8 +54,7 @@ impl JournalSupply {
             shard,
             alignment,
             piece_bytes: (file_bytes / PIECES)
-                .min(PIECE_BYTES_MAX)
-                .max(1)
+                .clamp(1, PIECE_BYTES_MAX)
                 .next_multiple_of(alignment),
             ready: VecDeque::new(),
             preparation: None,
