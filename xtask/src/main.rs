@@ -6,6 +6,7 @@
 
 mod api_sweep;
 mod bench;
+mod client_suites;
 mod clients;
 mod codegen;
 mod crash;
@@ -33,6 +34,8 @@ enum Task {
     ApiSweep(api_sweep::Arguments),
     /// Measures hallows beside the raw floor and, on request, Apache Kafka.
     Bench(bench::Arguments),
+    /// Runs the test-suites that crate rdkafka and kafka-python ship against a real broker.
+    ClientSuites(client_suites::Arguments),
     /// Runs stock Kafka clients, one scenario after the other, against a real broker.
     Clients(clients::Arguments),
     /// Writes the generated part of `crates/protocol` from its definitions.
@@ -55,6 +58,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::ApiSweep(arguments) => api_sweep::run(&arguments),
         Task::Bench(arguments) => bench::run(arguments),
+        Task::ClientSuites(arguments) => client_suites::run(arguments),
         Task::Clients(arguments) => clients::run(arguments),
         Task::Codegen(arguments) => codegen::run(arguments),
         Task::Crash(arguments) => crash::run(arguments),

@@ -6,7 +6,7 @@
 //! is not on this machine is skipped as a whole, and the table says why.
 
 mod bench;
-mod install;
+pub(crate) mod install;
 mod java_tools;
 mod kcat;
 mod program;

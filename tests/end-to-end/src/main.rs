@@ -1,7 +1,9 @@
-//! Real processes and real clients over loopback: the programs behind `cargo xtask crash` and `cargo xtask clients`.
+//! Real processes and real clients over loopback: the program behind `cargo xtask` `crash`, `clients`, `client-suites`
+//! and `real-input`.
 
 #![expect(clippy::print_stdout, reason = "a task talks to the person at the terminal")]
 
+mod client_suites;
 mod clients;
 mod crash;
 mod real_input;
@@ -19,6 +21,8 @@ struct Arguments {
 enum Task {
     /// Runs stock Kafka clients, one scenario after the other, against a real broker.
     Clients(clients::Arguments),
+    /// Runs the test-suites that crate rdkafka and kafka-python ship against a real broker.
+    ClientSuites(client_suites::Arguments),
     /// Kills a loaded broker again and again and looks for what it lost.
     Crash(crash::Arguments),
     /// Sends a million keyed lines through stock clients while a member and the broker are killed.
@@ -28,6 +32,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Clients(arguments) => clients::run(&arguments),
+        Task::ClientSuites(arguments) => client_suites::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
         Task::RealInput(arguments) => real_input::run(&arguments),
     }

@@ -116,6 +116,12 @@ pub(super) const SUITES: &[Suite] = &[
         shows: Shows::Lines(&["cells "]),
     },
     Suite {
+        name: "client suites",
+        plain: &[],
+        full: &["cargo xtask client-suites"],
+        shows: Shows::Lines(&[": tests "]),
+    },
+    Suite {
         name: "real input",
         plain: &["cargo xtask real-input"],
         full: &[],

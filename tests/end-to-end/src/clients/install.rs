@@ -13,8 +13,8 @@ use anyhow::Result;
 
 use super::java_tools::JavaTools;
 use super::program::Program;
-pub(crate) use steps::{Absent, quiet};
-use steps::{Mark, absolute, debian, debian_package, need, need_version, read, step};
+pub(crate) use steps::{Absent, Mark, absolute, quiet, step};
+use steps::{debian, debian_package, need, need_version, read};
 
 /// One client of the matrix.
 pub(crate) struct Client {
@@ -51,7 +51,7 @@ pub(crate) const CLIENTS: &[Client] = &[
 ];
 
 /// What the three Python clients need, at the versions the matrix was made with.
-const PYTHON_PACKAGES: &[&str] = &[
+pub(crate) const PYTHON_PACKAGES: &[&str] = &[
     "kafka-python==3.0.12",
     "aiokafka==0.14.0",
     "confluent-kafka==2.16.1",
@@ -144,15 +144,20 @@ fn franz_go(place: &Place<'_>) -> Result<Program> {
     Ok(Program::Own(vec![program]))
 }
 
+/// What compiling librdkafka takes beside a C compiler, which Rust needs anyway.
+pub(crate) fn librdkafka_needs() -> Result<()> {
+    debian("make", "make")?;
+    debian("g++", "g++")
+}
+
 fn rdkafka(place: &Place<'_>) -> Result<Program> {
     let _guard = INSTALLING.lock();
-    debian("cmake", "cmake")?;
-    debian("g++", "g++")?;
-    step("building the program around crate rdkafka; librdkafka is compiled from source");
+    librdkafka_needs()?;
+    step("building the program around crate rdkafka; librdkafka is compiled from source, a minute or two at first");
     let target = absolute(&place.directory.join("librdkafka"))?;
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args(["build", "--quiet", "--release", "--target-dir"])
+        .args(["build", "--quiet", "--locked", "--release", "--target-dir"])
         .arg(&target)
         .current_dir(place.programs);
     quiet(&mut cargo)?;

@@ -21,7 +21,7 @@ impl fmt::Display for Absent {
 impl std::error::Error for Absent {}
 
 /// Says what is being done.
-pub(super) fn step(what: &str) {
+pub(crate) fn step(what: &str) {
     println!("{what}");
 }
 
@@ -98,28 +98,28 @@ fn is_root() -> Result<bool> {
     Ok(output.stdout.trim_ascii() == b"0")
 }
 
-pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("no absolute path of {}", path.display()))
 }
 
 /// A note beside an installation of what was installed, written last: an interrupted one is begun again, and so is
 /// one of something else.
-pub(super) struct Mark {
+pub(crate) struct Mark {
     path: PathBuf,
     wanted: String,
 }
 
 impl Mark {
-    pub(super) fn new(folder: &Path, wanted: String) -> Self {
+    pub(crate) fn new(folder: &Path, wanted: String) -> Self {
         let path = folder.join("installed.txt");
         Self { path, wanted }
     }
 
-    pub(super) fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         std::fs::read_to_string(&self.path).is_ok_and(|installed| installed == self.wanted)
     }
 
-    pub(super) fn write(self) -> Result<()> {
+    pub(crate) fn write(self) -> Result<()> {
         let written = std::fs::write(&self.path, self.wanted);
         written.with_context(|| format!("cannot write {}", self.path.display()))
     }
