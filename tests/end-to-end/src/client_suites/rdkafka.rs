@@ -18,7 +18,7 @@ use crate::clients::install::{absolute, librdkafka_needs, step};
 /// How long one of its programs may run; the longest takes half a minute.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Its tests take the broker's address from `KAFKA_HOST`, but for three places that know port 9092 by heart.
+/// Its tests take the broker's address from `KAFKA_HOST`, but for two that know port 9092 by heart.
 const EDITS: &[Edit] = &[
     Edit {
         file: "tests/test_high_producers.rs",
@@ -124,7 +124,7 @@ fn copy(package: &Path, to: &Path, version: &str) -> Result<()> {
     if std::fs::read_to_string(&mark).is_ok_and(|before| before == done) {
         return Ok(());
     }
-    step("copying its package; three lines of it that know port 9092 or its place by heart are changed");
+    step("copying its package; two tests that know port 9092 by heart get the broker's address");
     copy_folder(package, to)?;
     for edit in EDITS {
         let path = to.join(edit.file);
