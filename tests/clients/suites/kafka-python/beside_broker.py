@@ -2,7 +2,13 @@
 
 Their fixtures import `test.service`, which the source distribution does not have, although with `KAFKA_URI` they only
 ask it for an address. The folder `test` has no `__init__.py` there either, so that Python's own package of that name
-would be found. Both are supplied here, in memory. What becomes of each test is printed as lines with tabs:
+would be found. Both are supplied here, in memory.
+
+kafka-python 3.0.12 forgets a subscription that is made while its first metadata request is under way, until the next
+one five minutes later; beside Apache Kafka it does so, too. Consumers here therefore wait for the first before they
+subscribe.
+
+What becomes of each test is printed as lines with tabs:
 `collected test` and `verdict test outcome reason`.
 """
 
@@ -38,14 +44,26 @@ def supply():
 
 supply()
 
+BOOTSTRAP_MS = 10_000
+OUTPUT = os.dup(1)
+
+
+def pytest_configure():
+    from kafka import KafkaConsumer
+
+    subscribe = KafkaConsumer.subscribe
+
+    def subscribe_after_bootstrap(self, *args, **kwargs):
+        self.bootstrap(timeout_ms=BOOTSTRAP_MS)
+        return subscribe(self, *args, **kwargs)
+
+    KafkaConsumer.subscribe = subscribe_after_bootstrap
+
 
 def say(*fields):
     # Past pytest's capture, and on a line of its own.
     line = "\t".join(str(field).replace("\n", "; ").replace("\t", " ") for field in fields)
     os.write(OUTPUT, ("\n" + line + "\n").encode())
-
-
-OUTPUT = os.dup(1)
 
 
 def pytest_collection_finish(session):
