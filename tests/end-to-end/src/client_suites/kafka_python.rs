@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::process::run_logged;
 use super::{Arguments, Prepared, Test, Verdict};
-use crate::clients::install::{PYTHON_PACKAGES, absolute, python_of, quiet, step};
+use crate::clients::install::{Mark, PYTHON_PACKAGES, absolute, python_of, quiet, step};
 
 /// How long all of them may run together; they take about a quarter of a minute.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -50,9 +50,8 @@ pub(super) fn prepare(arguments: &Arguments) -> Result<Box<dyn Prepared>> {
 }
 
 fn test_packages(python: &Path, directory: &Path) -> Result<()> {
-    let mark = directory.join("packages.txt");
-    let wanted = TEST_PACKAGES.join("\n");
-    if std::fs::read_to_string(&mark).is_ok_and(|installed| installed == wanted) {
+    let mark = Mark::new(directory, TEST_PACKAGES.join("\n"));
+    if mark.holds() {
         return Ok(());
     }
     step("installing pytest and two of its plugins from PyPI");
@@ -61,14 +60,14 @@ fn test_packages(python: &Path, directory: &Path) -> Result<()> {
             .args(["-m", "pip", "install", "--quiet"])
             .args(TEST_PACKAGES),
     )?;
-    Ok(std::fs::write(mark, wanted)?)
+    mark.write()
 }
 
 /// Fetches and unpacks the source distribution, unless that was done before; returns where it lies.
 fn unpack(python: &Path, version: &str, directory: &Path) -> Result<PathBuf> {
     let source = directory.join(format!("kafka_python-{version}"));
-    let mark = source.join(".unpacked");
-    if mark.is_file() {
+    let mark = Mark::new(&source, version.to_owned());
+    if mark.holds() {
         return Ok(source);
     }
     step(&format!(
@@ -101,7 +100,7 @@ fn unpack(python: &Path, version: &str, directory: &Path) -> Result<PathBuf> {
         source.join("test/integration").is_dir(),
         "the source distribution has no test/integration"
     );
-    std::fs::write(mark, version)?;
+    mark.write()?;
     Ok(source)
 }
 

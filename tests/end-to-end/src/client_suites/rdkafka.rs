@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::process::run_logged;
 use super::{Arguments, Prepared, Test, Verdict};
-use crate::clients::install::{absolute, librdkafka_needs, step};
+use crate::clients::install::{Mark, absolute, librdkafka_needs, step};
 
 /// How long one of its programs may run; the longest takes half a minute.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -118,10 +118,10 @@ fn package(program: &Path) -> Result<(String, PathBuf)> {
 
 /// Copies the package and makes the edits, unless that was done before.
 fn copy(package: &Path, to: &Path, version: &str) -> Result<()> {
-    let mark = to.join(".copied");
     let done = EDITS.iter().map(|edit| format!("{}: {}\n", edit.file, edit.to));
     let done = done.fold(format!("{version}\n"), |all, edit| all + &edit);
-    if std::fs::read_to_string(&mark).is_ok_and(|before| before == done) {
+    let mark = Mark::new(to, done);
+    if mark.holds() {
         return Ok(());
     }
     step("copying its package; two tests that know port 9092 by heart get the broker's address");
@@ -137,7 +137,7 @@ fn copy(package: &Path, to: &Path, version: &str) -> Result<()> {
         );
         std::fs::write(&path, text.replace(edit.from, edit.to))?;
     }
-    Ok(std::fs::write(mark, done)?)
+    mark.write()
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
