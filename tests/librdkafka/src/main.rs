@@ -135,10 +135,7 @@ fn produce(options: &Options) -> Result<()> {
 }
 
 /// Hands one record over; a full queue is waited for.
-fn send(
-    producer: &ThreadedProducer<Deliveries>,
-    mut record: BaseRecord<'_, str, str, Box<usize>>,
-) -> KafkaResult<()> {
+fn send(producer: &ThreadedProducer<Deliveries>, mut record: BaseRecord<'_, str, str, Box<usize>>) -> KafkaResult<()> {
     loop {
         match producer.send(record) {
             Ok(()) => return Ok(()),
@@ -184,6 +181,8 @@ fn consumer_of(options: &Options) -> Result<BaseConsumer<Rebalances>> {
         .set("auto.offset.reset", options.or("reset", "earliest"))
         .set("enable.auto.commit", options.get("group").is_some().to_string())
         .set("auto.commit.interval.ms", "1000")
+        // Closing, the crate takes what is left in the queue, and would commit that as if it had been read.
+        .set("enable.auto.offset.store", "false")
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "500")
         .set("fetch.wait.max.ms", "100")
@@ -229,6 +228,9 @@ fn consume(options: &Options) -> Result<()> {
         match consumer.poll(Duration::from_millis(200)) {
             Some(Ok(message)) => {
                 show(&message);
+                if options.get("group").is_some() {
+                    consumer.store_offset_from_message(&message)?;
+                }
                 left -= 1;
             }
             Some(Err(error)) => eprintln!("{error}"),
