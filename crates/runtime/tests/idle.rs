@@ -4,31 +4,43 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hallows_runtime::production::{RealDisk, Settings, run};
-use hallows_runtime::{Effects, Event, Inbox, Slice, Turn};
+use hallows_runtime::{ConnectionId, Effects, Event, Inbox, Slice, Turn};
 use hallows_types::{Monotonic, Now};
 
-/// Sends back what it receives.
-struct Echo;
+/// How long the shards have nothing to do.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Sends back what it receives; a `?` only after [`IDLE`].
+#[derive(Default)]
+struct Echo {
+    later: Option<(Monotonic, ConnectionId)>,
+}
 
 impl Turn for Echo {
     type Message = ();
 
-    fn turn(&mut self, _now: Now, inbox: &mut Inbox<()>, effects: &mut Effects<()>) {
+    fn turn(&mut self, now: Now, inbox: &mut Inbox<()>, effects: &mut Effects<()>) {
         while let Some(item) = inbox.pop() {
             match item.event {
+                Event::Received { connection, bytes } if &bytes[..] == b"?" => {
+                    self.later = Some((now.monotonic.after(IDLE), connection));
+                }
                 Event::Received { connection, bytes } => effects.send(connection, Slice::Memory(bytes.freeze())),
                 Event::Shutdown => effects.stop = true,
                 _ => {}
             }
         }
+        if let Some((_, connection)) = self.later.take_if(|(due, _)| *due <= now.monotonic) {
+            effects.send(connection, Slice::Memory(Bytes::from_static(b"!")));
+        }
     }
 
     fn next_deadline(&self) -> Monotonic {
-        Monotonic::NEVER
+        self.later.map_or(Monotonic::NEVER, |(due, _)| due)
     }
 }
 
@@ -52,7 +64,7 @@ fn idle_shards_sleep_whether_they_spin_first_or_not() {
             ..Settings::default()
         };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let running = run(settings, vec![listener], vec![Echo, Echo], disk).expect("starting");
+        let running = run(settings, vec![listener], vec![Echo::default(), Echo::default()], disk).expect("starting");
         let mut clients: Vec<TcpStream> = (0..50)
             .map(|_| TcpStream::connect(running.local_addresses()[0]).expect("connecting"))
             .collect();
@@ -61,7 +73,8 @@ fn idle_shards_sleep_whether_they_spin_first_or_not() {
             client.read_exact(&mut [0]).expect("an echo");
         }
         let before = cpu_ticks();
-        thread::sleep(Duration::from_secs(1));
+        clients[0].write_all(b"?").expect("sending");
+        clients[0].read_exact(&mut [0]).expect("the answer that comes later");
         let used = cpu_ticks() - before;
         assert!(used <= 5, "{used} of 100 ticks used while idle, spinning {poll_spin:?}");
         running.handle().shutdown();

@@ -39,6 +39,8 @@ mod verb {
     pub(crate) const COMPUTE: u8 = 8;
     /// Read back what CACHED wrote: the whole file.
     pub(crate) const READ: u8 = 9;
+    /// Keep the shard busy for that many milliseconds (4 bytes), then answer.
+    pub(crate) const BUSY: u8 = 10;
 }
 
 enum Message {
@@ -188,6 +190,10 @@ impl Obedient {
             verb::LATER => {
                 let wait = Duration::from_micros(argument.get_u32().into());
                 self.later.push((now.monotonic.after(wait), connection, now.monotonic));
+            }
+            verb::BUSY => {
+                std::thread::sleep(Duration::from_millis(argument.get_u32().into()));
+                answer(effects, connection, Bytes::from_static(b"done"));
             }
             verb::RELAY => {
                 let count = argument.get_u32();
@@ -621,6 +627,21 @@ fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
 }
 
 #[test]
+fn time_in_which_the_shard_is_held_up_does_not_count_as_a_clients_silence() {
+    let settings = Settings {
+        connection_idle_max: Duration::from_millis(400),
+        ..Settings::default()
+    };
+    let world = World::start(settings, 1);
+    let (mut holding_up, mut waiting) = (world.connect(), world.connect());
+    assert_eq!(waiting.ask(verb::ECHO, b"x"), b"x");
+    holding_up.send(verb::BUSY, &1_500_u32.to_be_bytes());
+    assert_eq!(waiting.ask(verb::ECHO, b"y"), b"y");
+    assert_eq!(holding_up.answer(), b"done");
+    world.stop();
+}
+
+#[test]
 fn a_vanished_peer_is_told() {
     let world = World::start(Settings::default(), 1);
     let client = world.connect();
@@ -740,10 +761,10 @@ fn deadlines_below_a_millisecond_are_kept() {
 fn an_idle_shard_takes_no_turns() {
     let world = World::start(Settings::default(), 1);
     let mut client = world.connect();
-    client.ask(verb::ECHO, b"x");
-    std::thread::sleep(Duration::from_millis(300));
+    // Between the request and its deadline there is nothing to do.
+    client.ask(verb::LATER, &300_000_u32.to_be_bytes());
     let turns = world.stop()[0].turns;
-    assert!(turns <= 6, "{turns} turns for one request");
+    assert!(turns <= 7, "{turns} turns for one request");
 }
 
 #[test]

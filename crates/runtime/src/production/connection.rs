@@ -137,6 +137,10 @@ impl Connections {
         self.table.iter().map(|(_, connection)| connection)
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
+        self.table.iter_mut().map(|(_, connection)| connection)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.table.is_empty()
     }

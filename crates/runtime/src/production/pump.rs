@@ -491,6 +491,14 @@ impl<S: Turn + 'static> Pump<S> {
         if now < self.next_check {
             return;
         }
+        // A shard that was held up has not looked at its sockets meanwhile; that time is not its clients'.
+        let held_up = now.since(self.next_check);
+        if held_up > self.check_interval() {
+            for connection in self.connections.iter_mut() {
+                connection.active = connection.active.after(held_up).min(now);
+                connection.progressed = connection.progressed.after(held_up).min(now);
+            }
+        }
         let settings = &self.settings;
         let mut over = Vec::new();
         for connection in self.connections.iter() {
