@@ -37,21 +37,22 @@ pub(super) struct Hosted {
     pub(super) partition: PartitionId,
     pub(super) key: PartitionKey,
     pub(super) coordinator: Coordinator,
-    /// Appends on their way, by the ticket given to storage.
-    pub(super) appends: usize,
-    /// Bytes of the log after it was last rewritten.
-    pub(super) rewritten_bytes: u64,
+    /// Bytes of the batches from the log's start on; what storage counts has whole segments. After a start it may have
+    /// bytes from before the log's start, until the first rewrite.
+    pub(super) log_bytes: u64,
+    /// Bytes of the rows that were live when the log was last rewritten.
+    pub(super) live_bytes: u64,
     /// The rewrite on its way.
     pub(super) rewrite: Option<super::rewrite::Rewrite>,
 }
 
 /// What an append of this module was for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Append {
-    /// A coordinator's rows.
-    Rows { index: i32, ticket: Ticket },
+    /// A coordinator's rows, kept until they are in the log: a rewrite that begins meanwhile repeats them.
+    Rows { index: i32, ticket: Ticket, rows: Vec<Row> },
     /// A part of a rewritten log.
-    Rewrite { index: i32 },
+    Rewrite { index: i32, rewrite: u64 },
 }
 
 /// The coordinators of a shard, by partition index.
@@ -86,13 +87,12 @@ impl Shard {
         for row in rows {
             coordinator.step(self.now, Event::Loaded(row), &mut effects);
         }
-        let rewritten_bytes = self.storage.partition(key).size_bytes();
         let hosted = Hosted {
             partition: id,
             key,
             coordinator,
-            appends: 0,
-            rewritten_bytes,
+            log_bytes: self.storage.partition(key).size_bytes(),
+            live_bytes: 0,
             rewrite: None,
         };
         self.coordinators.hosted.insert(id.index, hosted);
@@ -186,7 +186,7 @@ impl Shard {
         hosted.coordinator.step(self.now, event, &mut effects);
         for effect in effects {
             match effect {
-                Effect::Append { ticket, rows } => self.append_rows(index, ticket, &rows),
+                Effect::Append { ticket, rows } => self.append_rows(index, ticket, rows),
                 Effect::Answer { id, answer } => {
                     if let Some(reply) = self.coordinators.requests.remove(&id) {
                         self.tell(reply, OpAnswer::Group(Box::new(GroupAnswer::Told(answer))));
@@ -196,12 +196,14 @@ impl Shard {
         }
     }
 
-    fn append_rows(&mut self, index: i32, ticket: Ticket, rows: &[Row]) {
+    fn append_rows(&mut self, index: i32, ticket: Ticket, rows: Vec<Row>) {
         let Some(key) = self.coordinators.hosted.get(&index).map(|hosted| hosted.key) else {
             return;
         };
-        let appended = match rows::encode(rows, self.now.wall) {
+        let mut size_bytes = 0;
+        let appended = match rows::encode(&rows, self.now.wall) {
             Ok(batch) => {
+                size_bytes = rows::size_of(&batch);
                 let appended = self.storage.append(self.now, key, batch, Origin::Internal);
                 appended.map_err(|error| {
                     (
@@ -216,9 +218,10 @@ impl Shard {
             Ok(appended) => {
                 let append = self.coordinators.next_append;
                 self.coordinators.next_append += 1;
-                self.coordinators.appends.insert(append, Append::Rows { index, ticket });
+                let waiting = Append::Rows { index, ticket, rows };
+                self.coordinators.appends.insert(append, waiting);
                 if let Some(hosted) = self.coordinators.hosted.get_mut(&index) {
-                    hosted.appends += 1;
+                    hosted.log_bytes += size_bytes;
                 }
                 self.await_append(key, AppendWaiter::Coordinator { ticket: append }, appended);
             }
@@ -237,10 +240,7 @@ impl Shard {
     /// How an append of this module ended.
     pub(crate) fn coordinator_appended(&mut self, append: u64, result: Result<AppendDone, AppendFailure>) {
         match self.coordinators.appends.remove(&append) {
-            Some(Append::Rows { index, ticket }) => {
-                if let Some(hosted) = self.coordinators.hosted.get_mut(&index) {
-                    hosted.appends -= 1;
-                }
+            Some(Append::Rows { index, ticket, .. }) => {
                 let event = match result {
                     Ok(_) => Event::Committed(ticket),
                     Err(failure) => {
@@ -251,7 +251,7 @@ impl Shard {
                 self.coordinate(index, event);
                 self.rewrite_if_long(index);
             }
-            Some(Append::Rewrite { index }) => self.rewrite_appended(index, result),
+            Some(Append::Rewrite { index, rewrite }) => self.rewrite_appended(index, rewrite, result),
             None => {}
         }
     }

@@ -14,6 +14,10 @@ const OFFSET_VERSION: i16 = 3;
 const OFFSET_VERSION_EXPIRING: i16 = 1;
 const GROUP_VERSION: i16 = 3;
 const NEVER: i64 = -1;
+/// A batch without records.
+const BATCH_HEAD_BYTES: usize = 61;
+/// What a record adds to its key and value: lengths, attributes, and what it differs by in time and offset.
+const RECORD_FRAME_BYTES_MAX: usize = 32;
 
 /// Why rows could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +43,41 @@ pub(crate) fn encode(rows: &[Row], wall: WallTime) -> Result<BytesMut, RowError>
         })?;
     }
     Ok(BytesMut::from(&builder.build()?[..]))
+}
+
+/// Batches of at most `bytes_max` bytes, or of a single larger record, in the order of the rows.
+pub(crate) fn encode_all<'a>(
+    rows: impl Iterator<Item = &'a Row>,
+    bytes_max: usize,
+    wall: WallTime,
+) -> Result<Vec<BytesMut>, RowError> {
+    let mut batches = Vec::new();
+    let (mut builder, mut size_bytes) = (BatchBuilder::new(Codec::None), BATCH_HEAD_BYTES);
+    for row in rows {
+        let (key, value) = record(row)?;
+        let record_bytes = RECORD_FRAME_BYTES_MAX + key.len() + value.as_ref().map_or(0, Vec::len);
+        if size_bytes > BATCH_HEAD_BYTES && size_bytes + record_bytes > bytes_max {
+            let full = std::mem::replace(&mut builder, BatchBuilder::new(Codec::None));
+            batches.push(BytesMut::from(&full.build()?[..]));
+            size_bytes = BATCH_HEAD_BYTES;
+        }
+        size_bytes += record_bytes;
+        builder.append(&NewRecord {
+            timestamp: wall,
+            key: Some(&key),
+            value: value.as_deref(),
+            headers: &[],
+        })?;
+    }
+    if size_bytes > BATCH_HEAD_BYTES {
+        batches.push(BytesMut::from(&builder.build()?[..]));
+    }
+    Ok(batches)
+}
+
+/// What a batch takes in the log.
+pub(crate) fn size_of(batch: &BytesMut) -> u64 {
+    u64::try_from(batch.len()).expect("a batch fits into memory")
 }
 
 fn record(row: &Row) -> Result<(Vec<u8>, Option<Vec<u8>>), EncodeError> {
