@@ -171,6 +171,7 @@ impl Start {
             connections: std::collections::BTreeMap::new(),
             ready: std::collections::VecDeque::new(),
             gathers: crate::rows::Rows::default(),
+            validations: crate::rows::Rows::default(),
             timers: std::collections::BTreeSet::new(),
             sessions: crate::fetch::Sessions::default(),
             coordinators: crate::coordinator::Coordinators::default(),

@@ -20,6 +20,8 @@ pub(crate) struct Connection {
     paused: bool,
     /// The peer does not take its answers as fast as it asks.
     output_full: bool,
+    /// The batches of a request are on the pool; what comes behind it must not overtake them.
+    batches_away: bool,
     pub(crate) listener: ListenerId,
     pub(crate) host: Arc<str>,
 }
@@ -33,6 +35,7 @@ impl Shard {
                 held: BytesMut::new(),
                 paused: false,
                 output_full: false,
+                batches_away: false,
                 listener,
                 host: format!("/{}", peer.ip()).into(),
             },
@@ -68,6 +71,20 @@ impl Shard {
         self.connections.remove(&id);
     }
 
+    /// Starts no further request of a connection until [`Shard::release`].
+    pub(crate) fn hold(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.batches_away = true;
+        }
+    }
+
+    /// Ends a [`Shard::hold`]; whoever concludes the request lets the next one start.
+    pub(crate) fn release(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.batches_away = false;
+        }
+    }
+
     /// Lets requests start that waited for the shard to serve.
     pub(crate) fn drive_all(&mut self) {
         self.ready.extend(self.connections.keys().copied());
@@ -80,7 +97,10 @@ impl Shard {
         while let Some(connection) = self.connections.get_mut(&id) {
             let pace = router::pace(&connection.held);
             let whole = missing_bytes(&connection.held, frame_bytes_max) == 0;
-            let may_start = self.life == Life::Serving && !connection.output_full && connection.answers.admits(pace);
+            let may_start = self.life == Life::Serving
+                && !connection.output_full
+                && !connection.batches_away
+                && connection.answers.admits(pace);
             if whole && !may_start {
                 return self.pause(id);
             }

@@ -61,7 +61,7 @@ impl Shard {
             let reason = format!("{} version {} is not served", api.name(), header.api_version);
             return Outcome::Close(reason);
         }
-        if self.gathers.len() >= self.limits.delayed_requests_max {
+        if self.waiting_count() >= self.limits.delayed_requests_max {
             return Outcome::Close("delayed.requests.max requests are waiting already; raise it".to_owned());
         }
         handlers::handle(self, context, frame, body_at)

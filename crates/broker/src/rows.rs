@@ -9,6 +9,22 @@ pub(crate) struct RowKey {
     generation: u32,
 }
 
+impl RowKey {
+    /// As a number, for those who only give back what they were given.
+    pub(crate) fn to_token(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.place)
+    }
+
+    /// The key whose number this is.
+    pub(crate) fn from_token(token: u64) -> Self {
+        let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).expect("masked");
+        Self {
+            place: half(token),
+            generation: half(token >> 32),
+        }
+    }
+}
+
 struct Row<T> {
     generation: u32,
     value: T,

@@ -16,6 +16,7 @@ use crate::controller::Controller;
 use crate::coordinator::Coordinators;
 use crate::fetch::Sessions;
 use crate::gather::Gather;
+use crate::handlers::Validating;
 use crate::limits::Limits;
 use crate::message::{Body, Message};
 use crate::metadata::Image;
@@ -53,6 +54,8 @@ pub struct Shard {
     /// Connections that may have a request to start, each once.
     pub(crate) ready: VecDeque<ConnectionId>,
     pub(crate) gathers: Rows<Gather>,
+    /// Requests whose batches are on the pool.
+    pub(crate) validations: Rows<Validating>,
     pub(crate) timers: BTreeSet<(Monotonic, Timer)>,
     pub(crate) sessions: Sessions,
     pub(crate) coordinators: Coordinators,
@@ -140,7 +143,7 @@ impl Shard {
     /// How many requests wait for something.
     #[must_use]
     pub fn waiting_count(&self) -> usize {
-        self.gathers.len()
+        self.gathers.len() + self.validations.len()
     }
 
     fn step(&mut self, event: Event<Message>) {
@@ -156,7 +159,7 @@ impl Shard {
             Event::Closed { connection, .. } => self.closed(connection),
             Event::Disk(completion) => self.storage.on_disk(self.now, completion),
             Event::Message { from, message } => self.on_message(from, message.0),
-            Event::Computed { .. } => {}
+            Event::Computed { token, output } => self.validated(token, output),
             Event::Shutdown => self.shut_down(),
         }
     }

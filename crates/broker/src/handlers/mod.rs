@@ -156,6 +156,7 @@ macro_rules! decode_or_close {
     };
 }
 pub(crate) use decode_or_close;
+pub(crate) use produce::Validating;
 
 #[cfg(test)]
 mod tests {

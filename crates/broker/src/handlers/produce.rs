@@ -5,60 +5,40 @@
 //! Topic ids replace names from version 13 on (KIP-516). acks=0 has no answer; an error on it closes the connection.
 //! Deliberately missing: transactional batches, which are refused with INVALID_TXN_STATE.
 
+mod validate;
+
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
-use hallows_config::{CleanupPolicy, TimestampType};
 use hallows_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use hallows_protocol::produce::ProduceRequestView;
 use hallows_protocol::{ErrorCode, Reader};
-use hallows_record::{
-    Codec, MaxTimestampCheck, RecordLimits, Scratch, StructureLimits, TimestampBounds, assign_offset_and_epoch,
-    check_records, check_structure, set_log_append_time, set_max_timestamp, single_batch,
-};
-use hallows_types::{LeaderEpoch, Offset, PartitionId, TopicId, WallTime};
+use hallows_types::{PartitionId, TopicId, WallTime};
 
 use crate::context::{Operation, Outcome, RequestContext, Resource};
-use crate::errors::{append_code, batch_code, record_code};
+use crate::errors::append_code;
 use crate::gather::Answers;
 use crate::metadata::Topic;
 use crate::op::{Op, OpAnswer, PartitionOp};
 use crate::response::answer;
 use crate::shard::Shard;
+pub(crate) use validate::Validating;
+use validate::{Candidate, Checks, Refusal, Verdict};
 
 /// The oldest version whose records are batches v2.
 const VERSION_MIN: i16 = 3;
-/// The oldest version whose clients can read zstd (KIP-110).
-const ZSTD_VERSION_MIN: i16 = 7;
 
 /// One partition of the request.
-struct Part {
+pub(crate) struct Part {
     name: Arc<str>,
     id: TopicId,
     index: i32,
     /// What went wrong before the append; `None` for a part that was asked of its owner.
     refused: Option<Refusal>,
-}
-
-/// Why a batch is not even tried.
-#[derive(Debug)]
-struct Refusal {
-    code: ErrorCode,
-    message: Option<String>,
-    record_index: Option<i32>,
-}
-
-impl Refusal {
-    const fn code(code: ErrorCode) -> Self {
-        Self {
-            code,
-            message: None,
-            record_index: None,
-        }
-    }
 }
 
 struct Batch {
@@ -80,25 +60,70 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, mut frame: Byte
     };
     let acks = request.acks;
     let has_transactional_id = request.transactional_id.is_some();
-    let timeout = std::time::Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let (mut parts, batches) = collect(shard, &context, &request, body_at);
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let (parts, batches) = collect(shard, &context, &request, body_at);
     if parts.len() > shard.limits.request_partitions_max {
         return Outcome::Close("a request names more than request.partitions.max partitions".to_owned());
     }
-    let mut ops = Vec::with_capacity(batches.len());
+    let mut large = false;
+    let mut candidates = Vec::with_capacity(batches.len());
     let mut cut = 0;
     for Batch { topic, part, range } in batches {
         drop(frame.split_to(range.start - cut));
-        let mut records = frame.split_to(range.len());
+        let records = frame.split_to(range.len());
         cut = range.end;
-        match prepare(shard, &topic, context.version, has_transactional_id, &mut records) {
-            Ok(()) => {
-                let id = PartitionId {
-                    topic: topic.id,
-                    index: parts[part].index,
-                };
-                ops.push(Op::Partition(id, PartitionOp::Append { batch: records }));
-            }
+        let checks = Checks::new(shard, &topic, context.version, has_transactional_id);
+        large |= validate::is_for_pool(&records);
+        let partition = PartitionId {
+            topic: topic.id,
+            index: parts[part].index,
+        };
+        candidates.push(Candidate {
+            part,
+            partition,
+            checks,
+            records,
+        });
+    }
+    let request = Validated { acks, timeout, parts };
+    if large {
+        return shard.validate_on_pool(context, request, candidates);
+    }
+    let verdicts = candidates
+        .into_iter()
+        .map(|candidate| candidate.check(&mut shard.scratch))
+        .collect();
+    append(shard, context, request, verdicts)
+}
+
+/// What is known of a request when its batches have been checked.
+pub(crate) struct Validated {
+    acks: i16,
+    timeout: Duration,
+    parts: Vec<Part>,
+}
+
+/// Hands the batches that passed to their owners; the request is answered when these have.
+pub(crate) fn append(
+    shard: &mut Shard,
+    context: RequestContext,
+    request: Validated,
+    verdicts: Vec<Verdict>,
+) -> Outcome {
+    let Validated {
+        acks,
+        timeout,
+        mut parts,
+    } = request;
+    let mut ops = Vec::with_capacity(verdicts.len());
+    for Verdict {
+        part,
+        partition,
+        result,
+    } in verdicts
+    {
+        match result {
+            Ok(batch) => ops.push(Op::Partition(partition, PartitionOp::Append { batch })),
             Err(refusal) => parts[part].refused = Some(refusal),
         }
     }
@@ -181,83 +206,6 @@ fn check_target(
         return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
     }
     Ok(())
-}
-
-/// Validates a batch and applies the topic's rules to it, in place.
-fn prepare(
-    shard: &mut Shard,
-    topic: &Topic,
-    version: i16,
-    has_transactional_id: bool,
-    records: &mut BytesMut,
-) -> Result<(), Refusal> {
-    let config = shard.topic_config(topic);
-    let invalid = |error: &hallows_record::BatchError| Refusal {
-        code: batch_code(error),
-        message: Some(error.to_string()),
-        record_index: None,
-    };
-    single_batch(records).map_err(|error| invalid(&error))?;
-    let limits = StructureLimits::produced(usize::try_from(config.batch_bytes_max).unwrap_or(usize::MAX));
-    let header = check_structure(records, &limits).map_err(|error| invalid(&error))?;
-    if header.is_control() {
-        return Err(Refusal::code(ErrorCode::INVALID_RECORD));
-    }
-    if header.is_transactional() {
-        // Kafka asks whether the producer may use its transactional id, and none is not allowed.
-        return Err(Refusal::code(if has_transactional_id {
-            ErrorCode::INVALID_TXN_STATE
-        } else {
-            ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-        }));
-    }
-    if header.base_offset != Offset::ZERO {
-        return Err(Refusal {
-            code: ErrorCode::INVALID_RECORD,
-            message: Some("the base offset of a batch that is to be appended must be 0".to_owned()),
-            record_index: None,
-        });
-    }
-    if header.codec() == Ok(Codec::Zstd) && version < ZSTD_VERSION_MIN {
-        return Err(Refusal::code(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE));
-    }
-    let assigns_time = config.timestamp_type == TimestampType::LogAppendTime;
-    let limits = RecordLimits {
-        key_required: config.cleanup_policy == CleanupPolicy::Compact,
-        timestamps: (!assigns_time).then(|| bounds(shard.now.wall, &config)),
-        max_timestamp: MaxTimestampCheck::Report,
-        ..RecordLimits::produced()
-    };
-    let summary = check(records, &limits, &mut shard.scratch)?;
-    if assigns_time {
-        set_log_append_time(records, shard.now.wall);
-    } else if !summary.max_timestamp_matches_header {
-        set_max_timestamp(records, summary.max_timestamp);
-    }
-    // Storage assigns the real ones; what the client wrote there must not survive a refused append.
-    assign_offset_and_epoch(records, Offset::ZERO, LeaderEpoch::UNKNOWN);
-    Ok(())
-}
-
-fn check(
-    records: &[u8],
-    limits: &RecordLimits,
-    scratch: &mut Scratch,
-) -> Result<hallows_record::RecordSummary, Refusal> {
-    check_records(records, limits, scratch).map_err(|error| Refusal {
-        code: record_code(&error),
-        message: Some(error.to_string()),
-        record_index: error.record_index,
-    })
-}
-
-fn bounds(wall: WallTime, config: &hallows_config::TopicConfig) -> TimestampBounds {
-    let ms = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    TimestampBounds::around(
-        wall,
-        ms(config.timestamp_before_ms_max),
-        ms(config.timestamp_after_ms_max),
-    )
 }
 
 fn finish(context: &RequestContext, acks: i16, parts: Vec<Part>, answers: Answers) -> Outcome {
