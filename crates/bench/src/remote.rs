@@ -22,11 +22,21 @@ const CELLS: [Cell; 6] = [
     Cell::Connections,
 ];
 
+/// The settings of a topic that decide what an acknowledgement promises: of hallows, and of Apache Kafka.
+const PROMISES: [&str; 3] = ["durability", "flush.messages", "flush.ms"];
+
 /// Options of `hallows bench`.
 #[derive(clap::Args, Debug)]
 pub struct RemoteArguments {
     /// A broker of the cluster to measure: any that speaks Kafka's protocol.
-    #[arg(long, short = 'b', value_name = "HOST:PORT", default_value = "127.0.0.1:9092")]
+    #[arg(
+        long,
+        short = 'b',
+        env = "HALLOWS_BOOTSTRAP_SERVER",
+        hide_env_values = true,
+        default_value = "127.0.0.1:9092",
+        value_name = "HOST:PORT"
+    )]
     pub bootstrap_server: String,
     /// What to measure; everything that makes sense from afar when left out.
     #[arg(long, value_enum, value_delimiter = ',')]
@@ -65,10 +75,11 @@ pub fn run_remote(arguments: &RemoteArguments, mut progress: impl FnMut(&str)) -
         &arguments.cells
     };
     let settings = Settings {
+        // Decides nothing here: a remote topic has the settings of the command line, and the broker's for the rest.
         class: Class::Written,
         length: Duration::from_secs(arguments.seconds),
     };
-    let mut text = String::new();
+    let mut text = format!("{}\n\n", promise(&subject)?);
     for &named in cells {
         ensure!(
             !named.owns_subject(),
@@ -83,6 +94,19 @@ pub fn run_remote(arguments: &RemoteArguments, mut progress: impl FnMut(&str)) -
         text.push_str(&cell(&result));
     }
     Ok(text)
+}
+
+/// When the broker acknowledges records of the topics that the run makes, in its own words: figures of different
+/// promises are not compared.
+fn promise(subject: &Subject) -> Result<String> {
+    let name = subject.create_topic(Class::Written, 1, &[])?;
+    let told = topic::settings(subject.address, &name, &PROMISES);
+    subject.drop_topic(&name)?;
+    Ok(match told {
+        Ok(told) if told.is_empty() => format!("Topics have none of the settings {}.", PROMISES.join(", ")),
+        Ok(told) => format!("Topics have {}.", told.join(", ")),
+        Err(error) => format!("The broker does not tell its topics' settings: {error:#}."),
+    })
 }
 
 fn topic_configs(settings: &[String]) -> Result<Vec<(String, String)>> {

@@ -118,6 +118,48 @@ pub(crate) fn delete(address: SocketAddr, name: &str) -> Result<()> {
     ask(address, &encoder.finish()).map(|_| ())
 }
 
+/// Those of the named settings that a topic has, as `name=value`.
+///
+/// # Errors
+/// When the broker does not know version 4 of DescribeConfigs, or the topic.
+pub(crate) fn settings(address: SocketAddr, topic: &str, names: &[&str]) -> Result<Vec<String>> {
+    const TOPIC: i8 = 2;
+    let mut encoder = Encoder::request(32, 4);
+    encoder.compact_count(1);
+    encoder.i8(TOPIC);
+    encoder.string(topic);
+    encoder.compact_count(names.len());
+    names.iter().for_each(|name| encoder.string(name));
+    encoder.tags();
+    encoder.i8(0);
+    encoder.i8(0);
+    encoder.tags();
+    let answer = ask(address, &encoder.finish())?;
+    let mut decoder = Decoder::answer(&answer)?;
+    decoder.i32()?;
+    ensure!(
+        decoder.count()? == 1,
+        "the answer to DescribeConfigs does not name one topic"
+    );
+    let error = decoder.i16()?;
+    let message = decoder.string()?;
+    ensure!(error == 0, "error code {error} {message}");
+    decoder.i8()?;
+    decoder.bytes()?;
+    let mut told = Vec::new();
+    for _ in 0..decoder.count()? {
+        let (name, value) = (decoder.string()?, decoder.string()?);
+        told.push(format!("{name}={value}"));
+        // Whether it is read-only, where it comes from, whether it is sensitive.
+        decoder.take(3)?;
+        ensure!(decoder.count()? == 0, "synonyms that were not asked for");
+        decoder.i8()?;
+        decoder.bytes()?;
+        decoder.tags()?;
+    }
+    Ok(told)
+}
+
 /// The address of the leader of partition 0, or `None` while there is none.
 fn leader(address: SocketAddr, topic: &str) -> Result<Option<SocketAddr>> {
     let mut encoder = Encoder::request(3, 9);

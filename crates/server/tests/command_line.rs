@@ -254,3 +254,17 @@ fn the_brokers_own_variables_do_not_disturb_other_verbs() {
     let output = run(command, b"");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// Its figures mean nothing without the promise they were measured under, and it finds the broker like every verb.
+#[test]
+fn bench_finds_the_broker_in_the_environment_and_says_what_its_topics_promise() {
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    let short = ["bench", "--cells", "one-in-flight", "--seconds", "1", "--repeats", "1"];
+    let told = broker.succeed(&short);
+    assert!(told.starts_with("Topics have durability=fsync, "), "{told}");
+    let written = [&short[..], &["--topic-config", "durability=written"]].concat();
+    let told = broker.succeed(&written);
+    assert!(told.starts_with("Topics have durability=written, "), "{told}");
+    assert_eq!(broker.succeed(&["topic", "list"]), "no topics\n");
+}
