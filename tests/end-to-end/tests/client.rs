@@ -1,8 +1,12 @@
-//! The client against a real broker, of any make: `BROKER=host:port cargo test -p hallows-client -- --ignored`.
+//! The project's own client against a real broker: a `hallows` process that the tests share, or one of any make that
+//! `BROKER=host:port` names.
 //!
 //! Each test makes topics and groups of its own names and deletes the topics.
 
+#![allow(missing_docs, reason = "tests are not documented item by item")]
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,12 +16,31 @@ use hallows_client::{
 };
 use hallows_protocol::ErrorCode;
 use hallows_record::{Codec, NewHeader};
+use hallows_testkit::{Broker, BrokerOptions, DataDirectory, find_program};
 
-const NEEDS_BROKER: &str = "BROKER names a broker, for example BROKER=127.0.0.1:9092";
 const WAIT: Duration = Duration::from_millis(500);
 
+/// The broker that the tests share unless `BROKER` names one. It ends with the last test that holds it.
+static SHARED: Mutex<Weak<Broker>> = Mutex::new(Weak::new());
+
+fn shared() -> Arc<Broker> {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.upgrade().unwrap_or_else(|| {
+        let options = BrokerOptions::new(find_program().expect("the broker is built"));
+        let directory = DataDirectory::fresh().expect("a temporary directory");
+        let broker = Arc::new(Broker::start(options, directory).expect("the broker starts"));
+        *shared = Arc::downgrade(&broker);
+        broker
+    })
+}
+
+/// Keeps the shared broker while a test runs; `None` when the tests have been given another one.
+fn broker() -> Option<Arc<Broker>> {
+    std::env::var_os("BROKER").is_none().then(shared)
+}
+
 fn client() -> Client {
-    let address = std::env::var("BROKER").expect(NEEDS_BROKER);
+    let address = std::env::var("BROKER").unwrap_or_else(|_| shared().address());
     Client::connect(&[address], ClientOptions::default()).expect("a broker that answers")
 }
 
@@ -82,8 +105,8 @@ fn read_all(topic: &str, partitions: i32, count: usize) -> Result<Vec<ConsumedRe
 }
 
 #[test]
-#[ignore = "needs a broker"]
 fn records_come_back_as_they_were_sent_with_every_codec() {
+    let _broker = broker();
     let mut client = client();
     for (codec, idempotent) in Codec::ALL.into_iter().zip([false, true].into_iter().cycle()) {
         let topic = topic(&mut client, "round-trip", 3);
@@ -109,8 +132,8 @@ fn records_come_back_as_they_were_sent_with_every_codec() {
 }
 
 #[test]
-#[ignore = "needs a broker"]
 fn offsets_are_found_by_place_and_time() {
+    let _broker = broker();
     let mut client = client();
     let topic = topic(&mut client, "offsets", 1);
     produce(&topic, 100, ProducerOptions::default()).expect("acknowledged");
@@ -132,8 +155,8 @@ fn offsets_are_found_by_place_and_time() {
 }
 
 #[test]
-#[ignore = "needs a broker"]
 fn three_members_share_a_topic_and_take_over_from_one_that_leaves() {
+    let _broker = broker();
     let mut admin = client();
     let topic = topic(&mut admin, "group", 4);
     let group = unique("group");
@@ -200,8 +223,8 @@ fn spawn_member(topic: &str, group: &str, early: bool) -> thread::JoinHandle<Res
 }
 
 #[test]
-#[ignore = "needs a broker"]
 fn topics_are_described_altered_and_deleted() {
+    let _broker = broker();
     let mut client = client();
     let name = topic(&mut client, "admin", 2);
     let again = NewTopic {
