@@ -143,7 +143,9 @@ fn the_order_of_partitions_rotates_so_that_max_bytes_starves_none() {
     let value = vec![b'x'; 10_000];
     for partition in 0..3 {
         let sent = batch(Codec::None, &[&value]);
-        call(&mut connection, &produce_request(&topic, partition, -1, &sent), 9);
+        let answer = call(&mut connection, &produce_request(&topic, partition, -1, &sent), 9);
+        let told = &answer.responses[0].partition_responses[0];
+        assert_eq!(told.error_code, ErrorCode::NONE, "{:?}", told.error_message);
     }
     let mut served = BTreeSet::new();
     let mut request = FetchRequest {
@@ -229,6 +231,30 @@ fn a_partition_with_an_error_answers_a_waiting_fetch_at_once() {
         };
         assert_eq!(only(call(&mut connection, &request, FETCH)).error_code, expected);
     }
+}
+
+#[test]
+fn read_committed_without_transactions_reads_up_to_the_high_watermark_and_names_no_aborted_ones() {
+    const READ_COMMITTED: i8 = 1;
+    let broker = shared();
+    let mut connection = connect(&broker);
+    let topic = topic(&mut connection, 1);
+    append(&mut connection, &topic, &batch(Codec::None, &[b"a", b"b"]));
+    let request = FetchRequest {
+        isolation_level: READ_COMMITTED,
+        ..fetch_request(&topic, vec![from(0, 0)])
+    };
+    let partition = only(call(&mut connection, &request, FETCH));
+    assert_eq!(
+        (
+            partition.error_code,
+            partition.last_stable_offset,
+            partition.high_watermark
+        ),
+        (ErrorCode::NONE, 2, 2)
+    );
+    assert!(partition.aborted_transactions.unwrap_or_default().is_empty());
+    assert_eq!(values(partition.records.as_deref().expect("never null")), [b"a", b"b"]);
 }
 
 #[test]

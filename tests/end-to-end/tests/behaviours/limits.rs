@@ -25,7 +25,7 @@ use crate::support::{
 /// The bounds of the broker under attack.
 const BOUNDS: [(&str, &str); 4] = [
     ("decompressed.batch.bytes.max", "1048576"),
-    ("connections.max.idle.ms", "5000"),
+    ("connections.max.idle.ms", "20000"),
     ("connection.stall.timeout.ms", "1000"),
     ("partitions.max", "20000"),
 ];

@@ -10,10 +10,16 @@
     reason = "tests are not documented item by item"
 )]
 
+mod commits;
+mod coverage;
 mod fetching;
 mod framing;
+mod group_settings;
 mod groups;
+mod large_batches;
 mod limits;
+mod members;
+mod offsets_topic;
 mod producing;
 mod sessions;
 mod support;

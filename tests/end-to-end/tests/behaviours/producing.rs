@@ -32,7 +32,7 @@ fn producer(connection: &mut Connection) -> (i64, i16) {
 }
 
 /// Writes the checksum anew, so that what a test changed is found by the check it is about.
-fn seal(mut batch: Vec<u8>) -> Vec<u8> {
+pub(crate) fn seal(mut batch: Vec<u8>) -> Vec<u8> {
     let crc = crc32c(&batch[CRC_AT + 4..]);
     batch[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
     batch

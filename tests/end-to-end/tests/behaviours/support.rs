@@ -46,8 +46,14 @@ pub(crate) fn shared() -> Arc<Broker> {
 
 /// A broker of one's own, for tests that change its settings or restart it.
 pub(crate) fn start(settings: &[(&str, &str)]) -> Broker {
+    start_on(2, settings)
+}
+
+/// The same with another number of shards.
+pub(crate) fn start_on(shards: u16, settings: &[(&str, &str)]) -> Broker {
     let program = find_program().expect("the broker is built");
     let mut options = BrokerOptions::new(program).with("group.initial.rebalance.delay.ms", "0");
+    options.shards = shards;
     for (name, value) in settings {
         options = options.with(name, value);
     }

@@ -493,6 +493,53 @@ fn what_describe_configs_tells_can_be_written_back() {
 }
 
 #[test]
+fn brokers_the_cluster_default_and_groups_are_described_and_a_broker_setting_can_be_altered() {
+    const GROUP: i8 = 32;
+    let broker = start(&[]);
+    let mut connection = connect(&broker);
+    let node = metadata(&mut connection, "x", false).brokers[0].node_id.to_string();
+    let alter_broker = |connection: &mut Connection, name: &str, value| {
+        let request = IncrementalAlterConfigsRequest {
+            resources: vec![AlterConfigsResource {
+                resource_type: BROKER,
+                resource_name: name,
+                configs: vec![AlterableConfig {
+                    name: "log.retention.ms",
+                    config_operation: SET,
+                    value: Some(value),
+                }],
+            }],
+            validate_only: false,
+        };
+        call(connection, &request, 1).responses[0].error_code
+    };
+    let retention = |configs: &[DescribeConfigsResourceResult]| {
+        let found = configs.iter().find(|config| config.name == "log.retention.ms");
+        found.and_then(|config| config.value.clone())
+    };
+    assert_eq!(
+        retention(&describe(&mut connection, BROKER, "")),
+        None,
+        "nothing is set yet"
+    );
+    assert_eq!(alter_broker(&mut connection, "", "11111111"), ErrorCode::NONE);
+    for name in ["", node.as_str()] {
+        let configs = describe(&mut connection, BROKER, name);
+        assert_eq!(retention(&configs).as_deref(), Some("11111111"), "broker {name:?}");
+    }
+    assert_eq!(alter_broker(&mut connection, &node, "22222222"), ErrorCode::NONE);
+    for (name, expected) in [("", "11111111"), (node.as_str(), "22222222")] {
+        let configs = describe(&mut connection, BROKER, name);
+        assert_eq!(retention(&configs).as_deref(), Some(expected), "broker {name:?}");
+    }
+    let name = topic(&mut connection, 1);
+    let configs = describe(&mut connection, TOPIC, &name);
+    let inherited = configs.iter().find(|config| config.name == "retention.ms");
+    assert_eq!(inherited.and_then(|config| config.value.as_deref()), Some("22222222"));
+    assert!(!describe(&mut connection, GROUP, "any-group").is_empty());
+}
+
+#[test]
 fn append_and_subtract_work_on_lists_only() {
     let broker = shared();
     let mut connection = connect(&broker);
