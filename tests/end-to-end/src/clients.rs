@@ -23,7 +23,8 @@ use anyhow::{Context, Result, bail};
 use hallows_testkit::{Broker, BrokerOptions, DataDirectory, find_program};
 
 use bench::Bench;
-use install::{Absent, CLIENTS};
+use install::CLIENTS;
+pub(crate) use install::{Absent, quiet};
 pub(crate) use program::{Program, Record, Running, Said, crc32};
 use scenarios::{SCENARIOS, Scenario};
 use skips::Skips;

@@ -141,6 +141,46 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_run_is_good_when_each_class_kept_what_it_promises() {
+        let check = |name, found, good| {
+            let class = *super::super::CLASSES
+                .iter()
+                .find(|class| class.name == name)
+                .expect("a class");
+            let mut report = Report::new(&super::super::CLASSES);
+            report.cycle(class, found, Duration::ZERO);
+            assert_eq!(report.is_good(), good, "{name}: {found:?}");
+        };
+        let (lost, reminted) = (
+            Found {
+                lost: 1,
+                ..Found::default()
+            },
+            Found {
+                reminted: 1,
+                ..Found::default()
+            },
+        );
+        let (repeated, corrupt) = (
+            Found {
+                repeated: 1,
+                ..Found::default()
+            },
+            Found {
+                corrupt: 1,
+                ..Found::default()
+            },
+        );
+        for name in ["fsync", "written", "memory"] {
+            check(name, Found::default(), true);
+            check(name, lost, name == "memory");
+            check(name, reminted, false);
+            check(name, repeated, false);
+            check(name, corrupt, false);
+        }
+    }
+
+    #[test]
     fn a_percentile_is_the_nearest_rank() {
         let sorted: Vec<_> = (1..=100).map(Duration::from_millis).collect();
         assert_eq!(percentile(&sorted, 50), 50);
