@@ -125,7 +125,7 @@ pub(super) const SUITES: &[Suite] = &[
         name: "real input",
         plain: &["cargo xtask real-input"],
         full: &[],
-        shows: Shows::Lines(&["sent ", "killed after"]),
+        shows: Shows::Lines(&["sent ", "was killed when"]),
     },
 ];
 
