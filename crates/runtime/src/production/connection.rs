@@ -38,6 +38,10 @@ pub(super) struct Connection {
     waker: Option<Waker>,
     /// The shard wants no more events of it.
     pub(super) paused: bool,
+    /// Received bytes wait for their turn; what the turn gives back comes before new ones.
+    pub(super) unturned: bool,
+    /// There was more to receive when it was last looked at.
+    pub(super) readable: bool,
     /// More output waits than `connection.output.bytes.max`, or has since it was last below half.
     pub(super) above_output_max: bool,
     /// The socket takes no more for now.
@@ -68,6 +72,8 @@ impl Connection {
             kept: None,
             waker: None,
             paused: false,
+            unturned: false,
+            readable: false,
             above_output_max: false,
             blocked: false,
             more: false,

@@ -29,6 +29,9 @@ use crate::{CloseReason, ConnectionId, DiskCompletion, DiskOp, DiskToken, Effect
 
 /// Turns in a row before sockets are looked at again.
 const TURNS_PER_PASS: usize = 32;
+/// Received bytes that make a turn due at once; fewer wait until every readable connection was read, so that they share
+/// a turn and its writes.
+const RECEIVED_BYTES_PER_TURN: usize = 128 << 10;
 /// How long queued answers may still leave after the shard has ended.
 const LAST_ANSWERS_WAIT: Duration = Duration::from_secs(1);
 /// How long a closing peer may still send; see [`Closing::Draining`].
@@ -55,6 +58,10 @@ pub(super) struct Pump<S: Turn> {
     listed: Vec<ConnectionId>,
     /// Connections not read because messages or pool work wait for room.
     held: Vec<ConnectionId>,
+    /// Connections whose received bytes wait for the next turn; they are not read before it.
+    unturned: Vec<ConnectionId>,
+    /// How many bytes those are.
+    unturned_bytes: usize,
     /// Emptied vector that changes places with the mailbox's.
     deliveries: Vec<Delivery>,
     /// For the tasks it spawns.
@@ -117,6 +124,8 @@ impl<S: Turn + 'static> Pump<S> {
             receive: ReceiveBuffers::new(),
             listed: Vec::new(),
             held: Vec::new(),
+            unturned: Vec::new(),
+            unturned_bytes: 0,
             deliveries: Vec::new(),
             itself,
             loop_waker: Waker::noop().clone(),
@@ -150,16 +159,35 @@ impl<S: Turn + 'static> Pump<S> {
         self.failure.take()
     }
 
-    /// Runs the turns that received bytes cause, and what follows from them.
+    /// Takes received bytes into the next turn: at once when they are many, otherwise when every connection that is
+    /// readable now has been read. The loop's task then stands behind those of the connections.
     pub(super) fn received(&mut self, connection: ConnectionId, bytes: BytesMut) {
         let now = self.clock.now();
         if let Some(connection) = self.connections.get(connection) {
             connection.active = now.monotonic;
+            connection.unturned = true;
         }
-        self.inbox.push(Event::Received { connection, bytes }, now.monotonic);
-        self.settle_from(now);
-        if !self.settings.poll_spin.is_zero() {
+        if self.unturned.is_empty() {
             self.loop_waker.wake_by_ref();
+        }
+        self.unturned.push(connection);
+        self.unturned_bytes += bytes.len();
+        self.inbox.push(Event::Received { connection, bytes }, now.monotonic);
+        if self.unturned_bytes >= RECEIVED_BYTES_PER_TURN {
+            self.settle_from(now);
+        }
+    }
+
+    /// Reads connections again whose bytes have had their turn.
+    fn release_unturned(&mut self) {
+        self.unturned_bytes = 0;
+        for id in self.unturned.drain(..) {
+            if let Some(connection) = self.connections.get(id) {
+                connection.unturned = false;
+                if mem::take(&mut connection.readable) {
+                    connection.wake();
+                }
+            }
         }
     }
 
@@ -193,6 +221,7 @@ impl<S: Turn + 'static> Pump<S> {
             }
         }
         self.send_listed(now.monotonic);
+        self.release_unturned();
         self.submit();
         self.mailbox.expect_ring(self.ring.as_ref().is_some_and(Ring::is_busy));
         self.release_held();

@@ -133,6 +133,9 @@ impl<S: Turn + 'static> Pump<S> {
         if connection.closing == Closing::Draining {
             return self.discard(id, cx);
         }
+        if connection.unturned {
+            return self.await_turn(id, cx);
+        }
         if !connection.wants_bytes() || !self.may_read(id) {
             return Step::Wait;
         }
@@ -147,7 +150,7 @@ impl<S: Turn + 'static> Pump<S> {
             Poll::Pending => Step::Wait,
             Poll::Ready(Ok(Received::Batch(bytes))) => {
                 self.received(id, bytes);
-                Step::Again
+                self.await_turn(id, cx)
             }
             Poll::Ready(Ok(Received::Partial)) => {
                 let now = self.monotonic();
@@ -158,6 +161,18 @@ impl<S: Turn + 'static> Pump<S> {
             }
             Poll::Ready(Ok(Received::End)) => self.ended_by_peer(id),
             Poll::Ready(Err(error)) => self.broken(id, &error),
+        }
+    }
+
+    /// Reads no further until the turn; has itself woken for what comes next.
+    fn await_turn(&mut self, id: ConnectionId, cx: &mut Context<'_>) -> Step {
+        match self.connections.get(id) {
+            None => Step::Gone,
+            Some(connection) if !connection.unturned => Step::Again,
+            Some(connection) => {
+                connection.readable = connection.stream.poll_read_ready(cx).is_ready();
+                Step::Wait
+            }
         }
     }
 
