@@ -8,6 +8,7 @@ use hallows_net::{Answer, AnswerQueue, Slot, missing_bytes, next_frame};
 use hallows_runtime::{ConnectionId, ListenerId, Output};
 
 use crate::context::Outcome;
+use crate::follow::Course;
 use crate::router;
 use crate::shard::{Life, Shard};
 
@@ -15,13 +16,14 @@ use crate::shard::{Life, Shard};
 pub(crate) struct Connection {
     answers: AnswerQueue,
     /// Bytes received and not yet cut into requests.
-    held: BytesMut,
+    pub(crate) held: BytesMut,
     /// Reading is paused until `held` is worked off.
     paused: bool,
     /// The peer does not take its answers as fast as it asks.
     output_full: bool,
     /// The batches of a request are on the pool; what comes behind it must not overtake them.
     batches_away: bool,
+    pub(crate) course: Course,
     pub(crate) listener: ListenerId,
     pub(crate) host: Arc<str>,
 }
@@ -36,6 +38,7 @@ impl Shard {
                 paused: false,
                 output_full: false,
                 batches_away: false,
+                course: Course::default(),
                 listener,
                 host: format!("/{}", peer.ip()).into(),
             },
@@ -94,7 +97,17 @@ impl Shard {
     pub(crate) fn drive(&mut self, id: ConnectionId) {
         let frame_bytes_max = self.limits.request_bytes_max;
         let mut sent_bytes = 0;
-        while let Some(connection) = self.connections.get_mut(&id) {
+        while let Some(connection) = self.connections.get(&id) {
+            if let Some(to) = self.destination(connection) {
+                return if connection.answers.open_count() == 0 && !connection.batches_away {
+                    self.hand_over(id, to)
+                } else {
+                    self.pause(id)
+                };
+            }
+            let Some(connection) = self.connections.get_mut(&id) else {
+                return;
+            };
             let pace = router::pace(&connection.held);
             let whole = missing_bytes(&connection.held, frame_bytes_max) == 0;
             let may_start = self.life == Life::Serving

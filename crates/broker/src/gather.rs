@@ -3,6 +3,7 @@
 use hallows_types::{Monotonic, ShardId};
 
 use crate::context::{Outcome, RequestContext};
+use crate::follow::Owners;
 use crate::message::{Body, Message};
 use crate::op::{Op, OpAnswer, ReplyRow, ReplyTo};
 use crate::rows::RowKey;
@@ -44,8 +45,12 @@ impl Shard {
             deadline,
             starting: true,
         });
+        let mut owners = Owners::default();
         for (part, op) in (0..).zip(ops) {
-            self.dispatch(
+            let owner = self.owner(&op);
+            owners.add(&op, owner);
+            self.dispatch_to(
+                owner,
                 Some(ReplyTo {
                     shard: self.id,
                     row: ReplyRow::Gather(row),
@@ -58,8 +63,12 @@ impl Shard {
             .gathers
             .get_mut(row)
             .expect("a row that is starting is never removed");
+        // Nobody waits for the end of a request without an answer, so it must not be overtaken by a move.
+        let (connection, is_answered) = (gather.context.connection, gather.context.slot.is_some());
         gather.starting = false;
-        if gather.missing == 0 {
+        let missing = gather.missing;
+        self.note_course(connection, if is_answered { owners } else { Owners::Several });
+        if missing == 0 {
             return self.gather_finish(row);
         }
         if deadline < Monotonic::NEVER {
@@ -71,6 +80,10 @@ impl Shard {
     /// Runs an op here, or sends it to its owner at the end of the turn.
     pub(crate) fn dispatch(&mut self, reply: Option<ReplyTo>, op: Op) {
         let owner = self.owner(&op);
+        self.dispatch_to(owner, reply, op);
+    }
+
+    fn dispatch_to(&mut self, owner: ShardId, reply: Option<ReplyTo>, op: Op) {
         if owner == self.id {
             self.perform(reply, op);
         } else {
@@ -86,7 +99,9 @@ impl Shard {
                 .topic_by_id(id.topic)
                 .and_then(|topic| topic.shard(id.index))
                 .unwrap_or(self.id),
-            Op::Fetch(fetch) => fetch.shard(self.id, self.shard_count),
+            Op::Fetch(fetch) => fetch
+                .session_shard(self.shard_count)
+                .unwrap_or_else(|| self.home_of(fetch)),
             Op::Admin(_) => crate::controller::CONTROLLER,
             Op::ListGroups(list) => list.shard,
         }

@@ -11,6 +11,7 @@ mod controller;
 mod coordinator;
 mod errors;
 mod fetch;
+mod follow;
 #[doc(hidden)]
 pub mod format;
 mod gather;

@@ -53,6 +53,17 @@ pub enum Output {
     PauseReading(ConnectionId),
     /// Read again.
     ResumeReading(ConnectionId),
+    /// Give the connection to another shard, which hears of it by `Event::Accepted`, and of `received` after that.
+    /// A pump that cannot do so now, or knows the other shard to be busy, has the same happen here.
+    /// Either way this shard forgets the connection first; it has no unanswered request.
+    HandOver {
+        /// The connection.
+        connection: ConnectionId,
+        /// Its next shard.
+        to: ShardId,
+        /// Bytes received and not worked off.
+        received: BytesMut,
+    },
     /// An incomplete frame: the next bytes of this connection are appended to it.
     /// `missing` is how many more bytes the frame is known to need (a hint; memory grows with bytes received only).
     Keep {

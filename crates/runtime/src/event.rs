@@ -31,7 +31,7 @@ pub enum CloseReason {
 
 /// Everything that can happen to a shard.
 pub enum Event<M> {
-    /// A connection was handed to this shard.
+    /// A connection was handed to this shard, by the listener or by [`crate::Output::HandOver`].
     Accepted {
         /// The new connection.
         connection: ConnectionId,

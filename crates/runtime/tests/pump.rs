@@ -41,6 +41,8 @@ mod verb {
     pub(crate) const READ: u8 = 9;
     /// Keep the shard busy for that many milliseconds (4 bytes), then answer.
     pub(crate) const BUSY: u8 = 10;
+    /// Echo behind the number of the shard (2 bytes), then hand the connection to the next shard.
+    pub(crate) const MOVE: u8 = 10;
 }
 
 enum Message {
@@ -95,6 +97,16 @@ impl Obedient {
             bytes.advance(4);
             let mut frame = bytes.split_to(len);
             let verb = frame.get_u8();
+            if verb == verb::MOVE {
+                let mut echo = BytesMut::from(&self.id.to_be_bytes()[..]);
+                echo.extend_from_slice(&frame);
+                answer(effects, connection, echo.freeze());
+                return effects.outputs.push(Output::HandOver {
+                    connection,
+                    to: ShardId((self.id + 1) % self.shards),
+                    received: bytes,
+                });
+            }
             self.obey(now, connection, verb, frame.freeze(), effects);
         }
     }
@@ -410,6 +422,29 @@ impl Client {
         self.send(verb, argument);
         self.answer()
     }
+}
+
+#[test]
+fn a_connection_that_moves_between_shards_loses_nothing_and_keeps_its_order() {
+    let world = World::start(Settings::default(), 2);
+    let mut client = world.connect();
+    let all: Vec<u8> = (0..500_u32)
+        .flat_map(|number| frame(verb::MOVE, &number.to_be_bytes()))
+        .collect();
+    let mut shards = BTreeSet::new();
+    // In pieces that end within frames, so that incomplete ones travel too.
+    for piece in all.chunks(1000) {
+        client.stream.write_all(piece).expect("sending");
+    }
+    for number in 0..500_u32 {
+        let answer = client.answer();
+        shards.insert(answer[..2].to_vec());
+        assert_eq!(answer[2..], number.to_be_bytes());
+    }
+    assert_eq!(shards.len(), 2, "it moved");
+    drop(client);
+    world.wait_for(Seen::Closed(CloseReason::Peer));
+    world.stop();
 }
 
 #[test]

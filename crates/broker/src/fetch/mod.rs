@@ -73,14 +73,11 @@ pub(crate) struct FetchOp {
 }
 
 impl FetchOp {
-    /// The shard of the session it names, or `own` when it names none.
-    pub(crate) fn shard(&self, own: ShardId, shard_count: u16) -> ShardId {
-        match u32::try_from(self.session_id) {
-            Ok(id) if id > 0 => {
-                ShardId(u16::try_from(id % u32::from(shard_count)).expect("below a 16-bit shard count"))
-            }
-            _ => own,
-        }
+    /// The shard of the session it names, if it names one.
+    pub(crate) fn session_shard(&self, shard_count: u16) -> Option<ShardId> {
+        let id = u32::try_from(self.session_id).ok().filter(|id| *id > 0)?;
+        let shard = u16::try_from(id % u32::from(shard_count)).expect("below a 16-bit shard count");
+        Some(ShardId(shard))
     }
 }
 

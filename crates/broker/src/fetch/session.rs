@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use hallows_types::{Monotonic, Offset, PartitionId};
+use hallows_types::{Monotonic, Offset, PartitionId, ShardId};
 
 use crate::op::{Op, PartitionOp};
 use crate::rows::{RowKey, Rows};
 use crate::shard::Shard;
 
-use super::{FetchPartition, TopicRef, Watcher};
+use super::{FetchOp, FetchPartition, TopicRef, Watcher};
 
 /// A session unused for this long gives way to a new one (Kafka's MIN_INCREMENTAL_FETCH_SESSION_EVICTION_MS).
 const EVICTION_AFTER: std::time::Duration = std::time::Duration::from_secs(120);
@@ -230,6 +230,24 @@ impl Shard {
                 self.session_unwatch(key, index, id);
             }
         }
+    }
+
+    /// Where a new session for this fetch belongs: on the shard that owns all its partitions, otherwise here.
+    pub(crate) fn home_of(&self, fetch: &FetchOp) -> ShardId {
+        let owner = |partition: &FetchPartition| {
+            let topic = &partition.topic;
+            let known = if fetch.by_id {
+                self.image.topic_by_id(topic.id)
+            } else {
+                self.image.topic(&topic.name)
+            };
+            known.and_then(|topic| topic.shard(partition.partition))
+        };
+        let mut owners = fetch.partitions.iter().map(owner);
+        let first = owners.next().flatten();
+        first
+            .filter(|first| owners.all(|owner| owner == Some(*first)))
+            .unwrap_or(self.id)
     }
 
     pub(crate) fn session_unwatch(&mut self, key: RowKey, index: u32, id: PartitionId) {

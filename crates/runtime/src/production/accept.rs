@@ -10,10 +10,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::BytesMut;
 use tokio::io::unix::AsyncFd;
 
 use super::limits::{Limits, Permit};
-use super::mailbox::{Delivery, Mailbox};
+use super::mailbox::{Delivery, Mailbox, Origin};
 use super::pump::Pump;
 use super::readiness;
 use crate::{ListenerId, Turn};
@@ -105,9 +106,12 @@ impl Listener {
         self.shared.next.set(shard + 1);
         shards[shard].deliver(Delivery::Connection {
             stream,
-            peer,
-            listener: self.id,
+            origin: Origin {
+                peer,
+                listener: self.id,
+            },
             permit,
+            received: BytesMut::new(),
         });
     }
 }

@@ -7,6 +7,7 @@ use slab::Slab;
 use tokio::net::TcpStream;
 
 use super::limits::Permit;
+use super::mailbox::Origin;
 use super::output::OutputQueue;
 use super::receive::Kept;
 use crate::ConnectionId;
@@ -32,6 +33,7 @@ pub(super) enum Closing {
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) stream: TcpStream,
+    pub(super) origin: Origin,
     pub(super) output: OutputQueue,
     pub(super) kept: Option<Kept>,
     /// Of the connection's task.
@@ -60,14 +62,15 @@ pub(super) struct Connection {
     /// When bytes last arrived or left.
     pub(super) active: Monotonic,
     /// Given back when the connection is dropped.
-    _permit: Permit,
+    pub(super) permit: Permit,
 }
 
 impl Connection {
-    pub(super) fn new(id: ConnectionId, stream: TcpStream, permit: Permit, now: Monotonic) -> Self {
+    pub(super) fn new(id: ConnectionId, stream: TcpStream, origin: Origin, permit: Permit, now: Monotonic) -> Self {
         Self {
             id,
             stream,
+            origin,
             output: OutputQueue::default(),
             kept: None,
             waker: None,
@@ -83,7 +86,7 @@ impl Connection {
             closing: Closing::No,
             progressed: now,
             active: now,
-            _permit: permit,
+            permit,
         }
     }
 
@@ -116,14 +119,20 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Adds a connection under a new id; `None` when the table is full.
-    pub(super) fn insert(&mut self, stream: TcpStream, permit: Permit, now: Monotonic) -> Option<ConnectionId> {
+    pub(super) fn insert(
+        &mut self,
+        stream: TcpStream,
+        origin: Origin,
+        permit: Permit,
+        now: Monotonic,
+    ) -> Option<ConnectionId> {
         if self.table.len() == CONNECTIONS_MAX {
             return None;
         }
         let entry = self.table.vacant_entry();
         let id = ConnectionId((self.accepted << PLACE_BITS) | entry.key() as u64);
         self.accepted += 1;
-        entry.insert(Connection::new(id, stream, permit, now));
+        entry.insert(Connection::new(id, stream, origin, permit, now));
         Some(id)
     }
 

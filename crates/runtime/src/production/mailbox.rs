@@ -10,17 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
+use bytes::BytesMut;
+
 use super::limits::Permit;
 use crate::{ConnectionId, DiskCompletion, ListenerId};
 
 /// One thing handed over by another thread. Messages between shards have rings of their own.
 pub(super) enum Delivery {
-    /// An accepted connection.
+    /// An accepted connection, or one that another shard hands over.
     Connection {
         stream: TcpStream,
-        peer: SocketAddr,
-        listener: ListenerId,
+        origin: Origin,
         permit: Permit,
+        /// What was received of it and not worked off.
+        received: BytesMut,
     },
     /// The pool has performed a disk operation.
     Disk(DiskCompletion),
@@ -30,9 +33,16 @@ pub(super) enum Delivery {
     ReadAhead { connection: ConnectionId },
 }
 
+/// Where a connection came from.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) peer: SocketAddr,
+    pub(super) listener: ListenerId,
+}
+
 /// The shared side of one shard.
 ///
-/// Bounded by its producers: accepted connections by `max.connections`, the rest by what the shard has outstanding on the pool.
+/// Bounded by its producers: connections by `max.connections`, the rest by what the shard has outstanding on the pool.
 #[derive(Default)]
 pub(super) struct Mailbox {
     deliveries: Mutex<Vec<Delivery>>,
@@ -43,6 +53,8 @@ pub(super) struct Mailbox {
     shutdown: AtomicBool,
     /// Durable writes are on their way in the shard's ring.
     ring_busy: AtomicBool,
+    /// The shard's core has little time left: other shards keep their connections.
+    crowded: AtomicBool,
     waker: OnceLock<Waker>,
 }
 
@@ -122,6 +134,16 @@ impl Mailbox {
     /// Notes whether a completion of the ring is to be expected.
     pub(super) fn expect_ring(&self, busy: bool) {
         self.ring_busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// Notes whether the shard's core has little time left.
+    pub(super) fn set_crowded(&self, crowded: bool) {
+        self.crowded.store(crowded, Ordering::Relaxed);
+    }
+
+    /// Whether connections may be handed to this shard.
+    pub(super) fn takes_connections(&self) -> bool {
+        !self.crowded.load(Ordering::Relaxed) && !self.is_shut_down()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Delivery>> {

@@ -17,13 +17,14 @@ use hallows_types::{Monotonic, Now, ShardId};
 use super::clock::Clock;
 use super::connection::{Closing, Connections};
 use super::inline::{self, INLINE_BYTES_PER_PASS};
+use super::load::Load;
 use super::mailbox::{Delivery, Mailbox};
 use super::messages::Messages;
 use super::pool::{PoolClient, Work};
 use super::receive::{Kept, ReceiveBuffers};
 use super::ring::Ring;
+use super::running::PumpHandle;
 use super::settings::Settings;
-use super::task;
 use super::timer::Timer;
 use crate::{CloseReason, ConnectionId, DiskCompletion, DiskOp, DiskToken, Effects, Event, Inbox, Output, Turn};
 
@@ -45,9 +46,12 @@ pub(super) struct Pump<S: Turn> {
     id: ShardId,
     settings: Arc<Settings>,
     clock: Clock,
-    inbox: Inbox<S::Message>,
+    pub(super) inbox: Inbox<S::Message>,
     effects: Effects<S::Message>,
     mailbox: Arc<Mailbox>,
+    /// To the mailboxes of all shards.
+    pub(super) handle: PumpHandle,
+    load: Load,
     messages: Messages<S::Message>,
     pool: PoolClient,
     pub(super) ring: Option<Ring>,
@@ -58,6 +62,8 @@ pub(super) struct Pump<S: Turn> {
     listed: Vec<ConnectionId>,
     /// Connections not read because messages or pool work wait for room.
     held: Vec<ConnectionId>,
+    /// Connections that the shard wants to go to another one, and their unused bytes.
+    pub(super) leaving: Vec<(ConnectionId, ShardId, BytesMut)>,
     /// Connections whose received bytes wait for the next turn; they are not read before it.
     unturned: Vec<ConnectionId>,
     /// How many bytes those are.
@@ -65,12 +71,12 @@ pub(super) struct Pump<S: Turn> {
     /// Emptied vector that changes places with the mailbox's.
     deliveries: Vec<Delivery>,
     /// For the tasks it spawns.
-    itself: Weak<RefCell<Self>>,
+    pub(super) itself: Weak<RefCell<Self>>,
     /// Of the loop's task.
     loop_waker: Waker,
     /// Acceptors that wait for descriptors to become free.
     accepting_later: Vec<Waker>,
-    next_check: Monotonic,
+    pub(super) next_check: Monotonic,
     /// The last time a turn ran, for spinning.
     pub(super) worked: Monotonic,
     shutdown_told: bool,
@@ -100,6 +106,7 @@ pub(super) struct Parts<S: Turn> {
     pub(super) settings: Arc<Settings>,
     pub(super) clock: Clock,
     pub(super) mailbox: Arc<Mailbox>,
+    pub(super) handle: PumpHandle,
     pub(super) messages: Messages<S::Message>,
     pub(super) pool: PoolClient,
 }
@@ -116,6 +123,8 @@ impl<S: Turn + 'static> Pump<S> {
             inbox: Inbox::default(),
             effects: Effects::default(),
             mailbox: parts.mailbox,
+            handle: parts.handle,
+            load: Load::default(),
             messages: parts.messages,
             pool: parts.pool,
             ring,
@@ -124,6 +133,7 @@ impl<S: Turn + 'static> Pump<S> {
             receive: ReceiveBuffers::new(),
             listed: Vec::new(),
             held: Vec::new(),
+            leaving: Vec::new(),
             unturned: Vec::new(),
             unturned_bytes: 0,
             deliveries: Vec::new(),
@@ -163,19 +173,23 @@ impl<S: Turn + 'static> Pump<S> {
     /// readable now has been read. The loop's task then stands behind those of the connections.
     pub(super) fn received(&mut self, connection: ConnectionId, bytes: BytesMut) {
         let now = self.clock.now();
-        if let Some(connection) = self.connections.get(connection) {
-            connection.active = now.monotonic;
+        self.queue_received(connection, bytes, now.monotonic);
+        if self.unturned_bytes >= RECEIVED_BYTES_PER_TURN {
+            self.settle_from(now);
+        }
+    }
+
+    pub(super) fn queue_received(&mut self, id: ConnectionId, bytes: BytesMut, now: Monotonic) {
+        if let Some(connection) = self.connections.get(id) {
+            connection.active = now;
             connection.unturned = true;
         }
         if self.unturned.is_empty() {
             self.loop_waker.wake_by_ref();
         }
-        self.unturned.push(connection);
+        self.unturned.push(id);
         self.unturned_bytes += bytes.len();
-        self.inbox.push(Event::Received { connection, bytes }, now.monotonic);
-        if self.unturned_bytes >= RECEIVED_BYTES_PER_TURN {
-            self.settle_from(now);
-        }
+        self.inbox.push(Event::Received { connection: id, bytes }, now);
     }
 
     /// Reads connections again whose bytes have had their turn.
@@ -222,6 +236,10 @@ impl<S: Turn + 'static> Pump<S> {
         }
         self.send_listed(now.monotonic);
         self.release_unturned();
+        self.hand_over_leaving(now.monotonic);
+        if let Some(crowded) = self.load.observe(now.monotonic) {
+            self.mailbox.set_crowded(crowded && self.settings.poll_spin.is_zero());
+        }
         self.submit();
         self.mailbox.expect_ring(self.ring.as_ref().is_some_and(Ring::is_busy));
         self.release_held();
@@ -256,28 +274,10 @@ impl<S: Turn + 'static> Pump<S> {
         match delivery {
             Delivery::Connection {
                 stream,
-                peer,
-                listener,
+                origin,
                 permit,
-            } => {
-                let stream = match tokio::net::TcpStream::from_std(stream) {
-                    Ok(stream) => stream,
-                    Err(error) => return tracing::warn!(%peer, %error, "a connection could not be registered"),
-                };
-                let Some(connection) = self.connections.insert(stream, permit, now) else {
-                    return tracing::warn!(%peer, "a connection was refused: the shard's table is full");
-                };
-                if let Some(pump) = self.itself.upgrade() {
-                    tokio::task::spawn_local(task::serve(pump, connection));
-                }
-                self.next_check = self.next_check.min(now.after(self.check_interval()));
-                let accepted = Event::Accepted {
-                    connection,
-                    peer,
-                    listener,
-                };
-                self.inbox.push(accepted, now);
-            }
+                received,
+            } => self.take_over(stream, origin, permit, received, now),
             Delivery::Disk(completion) => {
                 self.pool.completed();
                 self.inbox.push(Event::Disk(completion), now);
@@ -375,6 +375,7 @@ impl<S: Turn + 'static> Pump<S> {
         | Output::Close(id)
         | Output::PauseReading(id)
         | Output::ResumeReading(id)
+        | Output::HandOver { connection: id, .. }
         | Output::Keep { connection: id, .. }) = &output;
         let id = *id;
         let Some(connection) = self.connections.get(id) else {
@@ -403,6 +404,7 @@ impl<S: Turn + 'static> Pump<S> {
                 connection.paused = false;
                 connection.wake();
             }
+            Output::HandOver { to, received, .. } => self.leaving.push((id, to, received)),
             Output::Keep { bytes, missing, .. } => connection.kept = Some(Kept::new(bytes, missing)),
         }
     }
@@ -506,7 +508,7 @@ impl<S: Turn + 'static> Pump<S> {
         self.set_alarm();
     }
 
-    fn check_interval(&self) -> Duration {
+    pub(super) fn check_interval(&self) -> Duration {
         let shortest = self
             .settings
             .connection_stall_timeout

@@ -57,6 +57,10 @@ impl PumpHandle {
     pub fn shutdown(&self) {
         self.mailboxes.iter().for_each(|mailbox| mailbox.shut_down());
     }
+
+    pub(super) fn mailbox(&self, shard: ShardId) -> Option<&Mailbox> {
+        self.mailboxes.get(usize::from(shard.0)).map(AsRef::as_ref)
+    }
 }
 
 /// Shards at work.
@@ -166,6 +170,7 @@ where
             clock,
             pool: pool.client(Arc::clone(&mailbox)),
             mailbox,
+            handle: handle.clone(),
             messages,
         };
         let start = Start {
@@ -179,7 +184,6 @@ where
             with_ring: ring.is_ok(),
             // Shard 0 accepts for all.
             listeners: listeners.take().unwrap_or_default(),
-            handle: handle.clone(),
         };
         let thread = thread::Builder::new()
             .name(format!("shard-{index}"))
@@ -211,7 +215,6 @@ struct Start<S: Turn> {
     core: Option<core_affinity::CoreId>,
     with_ring: bool,
     listeners: Vec<TcpListener>,
-    handle: PumpHandle,
 }
 
 /// One shard that fails takes the others down in good order.
@@ -225,7 +228,7 @@ impl Drop for ShutDownAll {
 
 impl<S: Turn + 'static> Start<S> {
     fn run(self) -> Result<S, PumpError> {
-        let on_failure = ShutDownAll(self.handle.clone());
+        let on_failure = ShutDownAll(self.parts.handle.clone());
         let shard = self.parts.id.0;
         if let Some(core) = self.core
             && !core_affinity::set_for_current(core)
@@ -255,10 +258,11 @@ impl<S: Turn + 'static> Start<S> {
             };
             let timer = Timer::new()?;
             let parts = self.parts;
+            let mailboxes = parts.handle.mailboxes.to_vec();
             let pump = Rc::new_cyclic(|itself| RefCell::new(Pump::new(parts, ring, timer, itself.clone())));
             let shared = Rc::new(Acceptors {
                 limits: Limits::new(settings.connections_max, settings.connections_per_ip_max),
-                mailboxes: self.handle.mailboxes.to_vec(),
+                mailboxes,
                 next: Cell::new(0),
             });
             for (index, listener) in self.listeners.into_iter().enumerate() {

@@ -32,12 +32,13 @@ pub struct NetworkCounts {
     pub frames_split: u64,
     pub output_full: u64,
     pub wall_jumps: u64,
+    pub handed_over: u64,
 }
 
 impl NetworkCounts {
     /// Every class by its printed name.
     #[must_use]
-    pub const fn rows(&self) -> [(&'static str, u64); 8] {
+    pub const fn rows(&self) -> [(&'static str, u64); 9] {
         [
             ("connections_cut", self.connections_cut),
             ("connections_left_behind", self.connections_left_behind),
@@ -47,6 +48,7 @@ impl NetworkCounts {
             ("frames_split", self.frames_split),
             ("output_full", self.output_full),
             ("wall_jumps", self.wall_jumps),
+            ("handed_over", self.handed_over),
         ]
     }
 
@@ -60,6 +62,7 @@ impl NetworkCounts {
         self.frames_split += other.frames_split;
         self.output_full += other.output_full;
         self.wall_jumps += other.wall_jumps;
+        self.handed_over += other.handed_over;
     }
 }
 
@@ -190,6 +193,7 @@ impl<T: Turn> World<T> {
                 listener: ListenerId(0),
             },
         );
+        self.tell(id);
     }
 
     pub(super) fn arrive(&mut self, id: ConnectionId, bytes: &[u8]) {
@@ -258,12 +262,37 @@ impl<T: Turn> World<T> {
             Output::Close(id) => self.close(id),
             Output::PauseReading(id) => self.set_paused(id, true),
             Output::ResumeReading(id) => self.set_paused(id, false),
+            Output::HandOver {
+                connection,
+                to,
+                received,
+            } => self.hand_over(connection, to, received),
             Output::Keep { connection, bytes, .. } => {
                 if let Some(connection) = self.connections.get_mut(&connection) {
                     connection.kept = Some(bytes);
                 }
             }
         }
+    }
+
+    /// Moves a connection to another shard, or has its own accept it once more, as the real pump does.
+    fn hand_over(&mut self, id: ConnectionId, to: ShardId, received: BytesMut) {
+        let declines = self.random.one_in(4);
+        let wait = self.latencies.message(&mut self.random);
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        if connection.output.is_empty() && !declines {
+            connection.shard = to;
+            self.network.handed_over += 1;
+        }
+        let mut bytes = received;
+        bytes.extend_from_slice(&connection.kept.take().unwrap_or_default());
+        bytes.extend_from_slice(&connection.arrived);
+        connection.arrived = bytes;
+        connection.accepted = false;
+        connection.paused = false;
+        self.schedule(wait, Due::Accept(id));
     }
 
     fn set_paused(&mut self, id: ConnectionId, paused: bool) {
