@@ -42,7 +42,7 @@ mod verb {
     /// Keep the shard busy for that many milliseconds (4 bytes), then answer.
     pub(crate) const BUSY: u8 = 10;
     /// Echo behind the number of the shard (2 bytes), then hand the connection to the next shard.
-    pub(crate) const MOVE: u8 = 10;
+    pub(crate) const MOVE: u8 = 11;
 }
 
 enum Message {
