@@ -50,7 +50,7 @@ mod tests {
         let mut load = Load::default();
         let start = std::time::Instant::now();
         let now = || Monotonic::default().after(start.elapsed() + WINDOW);
-        assert_eq!(load.observe(now()).is_some(), true);
+        assert!(load.observe(now()).is_some());
         assert_eq!(load.observe(now()), None, "the window has just begun");
         let until = used() + WINDOW * 2;
         while used() < until {
