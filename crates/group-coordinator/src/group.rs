@@ -303,7 +303,10 @@ impl Group {
         self.members = Roster::default();
         for member in row.members {
             let id = member.member_id.clone();
-            if !self.members.contains(&id) {
+            let instance = member.instance_id.as_deref();
+            let is_known = instance.is_some_and(|instance| self.members.instance(instance).is_some());
+            // Each id and each instance names one member; a row that says otherwise is believed once.
+            if !is_known && !self.members.contains(&id) {
                 self.members
                     .insert(&id, Member::from_row(member, row.protocol.as_deref()));
             }

@@ -102,6 +102,23 @@ fn members_go_on_where_they_were() {
     assert_eq!(world.state("g"), Some(GroupState::PreparingRebalance));
 }
 
+/// Found by fuzzing: two members of one instance made the index of instances disagree with the members.
+#[test]
+fn an_instance_names_one_member() {
+    let mut row = stored(&["a", "b", "c"]);
+    let Row::Group { value: Some(group), .. } = &mut row else {
+        unreachable!("a group was stored");
+    };
+    group.members[0].instance_id = Some("i".into());
+    group.members[2].instance_id = Some("i".into());
+    let (world, _) = loaded(Settings::default(), &[row]);
+    world.coordinator.check_invariants();
+    let members = &world.coordinator.groups["g"].members;
+    let ids: Vec<_> = members.ids().map(String::as_str).collect();
+    assert_eq!(ids, ["a", "b"]);
+    assert_eq!(members.instance("i").map(String::as_str), Some("a"));
+}
+
 #[test]
 fn later_rows_win() {
     let at = WallTime(3);
