@@ -20,8 +20,9 @@ use super::damage;
 use crate::Source;
 use crate::allocation::bounded;
 
-/// Journals and segments are read in chunks of a mebibyte, one per file under way, and a copy of the disk is held.
-const HELD_BYTES_MAX: usize = 24 << 20;
+/// Journals and segments are read in chunks of a mebibyte, one per file under way, and a copy of the disk is held; and a
+/// lookup by time unpacks one batch to at most 256 MiB (`UNPACKED_BYTES_MAX` of `storage/src/storage/time.rs`).
+const HELD_BYTES_MAX: usize = (24 << 20) + (256 << 20);
 /// The most changes that are applied.
 const CHANGES_MAX: usize = 16;
 /// The largest file that changes make.
