@@ -126,13 +126,17 @@ impl Broker {
         let seat = shard % self.seats.len();
         self.clients
             .insert(connection, Client::new(seat, config().request_bytes_max as usize));
+        self.accept(connection, seat);
+        connection
+    }
+
+    fn accept(&mut self, connection: ConnectionId, seat: usize) {
         let event = Event::Accepted {
             connection,
             peer: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50_000),
             listener: ListenerId(0),
         };
         self.seats[seat].inbox.push(event, Monotonic(self.now_ns));
-        connection
     }
 
     /// The state of a connection's client.
@@ -260,14 +264,22 @@ impl Broker {
         | Output::Close(id)
         | Output::PauseReading(id)
         | Output::ResumeReading(id)
+        | Output::HandOver { connection: id, .. }
         | Output::Keep { connection: id, .. }) = &output;
-        let client = self.clients.get_mut(id).expect("only connections that were accepted");
+        let id = *id;
+        let client = self.clients.get_mut(&id).expect("only connections that were accepted");
         match output {
             Output::Send(_, slice) => client.receives(&bytes_of(&slice)),
             Output::CloseAfterSend(_) | Output::Close(_) => client.close(),
             Output::PauseReading(_) => client.paused = true,
             Output::ResumeReading(_) => client.paused = false,
             Output::Keep { bytes, .. } => client.kept = bytes,
+            Output::HandOver { to, received, .. } => {
+                let seat = usize::from(to.0);
+                client.moves(seat, received);
+                self.accept(id, seat);
+                self.feed(id);
+            }
         }
     }
 }

@@ -79,6 +79,15 @@ impl Client {
         Some(bytes)
     }
 
+    /// The connection goes to another shard, with what was received and not worked off.
+    pub(super) fn moves(&mut self, seat: usize, received: BytesMut) {
+        let mut bytes = received;
+        bytes.extend_from_slice(&std::mem::take(&mut self.kept));
+        bytes.extend_from_slice(&self.waiting);
+        self.waiting = bytes;
+        (self.seat, self.paused, self.told) = (seat, false, false);
+    }
+
     /// Notes bytes sent, and which requests they complete.
     pub(super) fn sends(&mut self, bytes: &[u8]) {
         if !self.open {
