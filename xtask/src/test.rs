@@ -73,10 +73,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .sum::<Duration>()
         .as_secs_f64()
         / 60.0;
-    println!(
-        "{} passed, {failed} failed in {minutes:.1} minutes",
-        outcomes.len() - failed
-    );
+    println!("{:<20} {minutes:>8.1}", "all");
+    println!("{} passed, {failed} failed", outcomes.len() - failed);
     if arguments.full {
         reliability::write(outcomes.iter().map(Row::of).collect())?;
     }
