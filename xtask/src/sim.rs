@@ -1,4 +1,5 @@
 //! `cargo xtask sim`: builds the simulation in release, with the switches that break promises, and lets it run.
+//! `--switches` breaks every promise in turn; `--sabotage NAME` breaks one.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -29,12 +29,13 @@ pub struct Arguments {
     #[arg(long, value_parser = level)]
     level: Option<Level>,
     /// A promise to break on purpose, to see that the harness notices.
+    // Not shown: a build of the whole workspace has the feature, and its users are those of `cargo xtask sim`.
     #[cfg(feature = "sabotage")]
-    #[arg(long, value_parser = sabotage)]
+    #[arg(long, hide = true, value_parser = sabotage)]
     sabotage: Option<Sabotage>,
     /// Break every promise in turn, and show how soon that is noticed.
     #[cfg(feature = "sabotage")]
-    #[arg(long, conflicts_with = "sabotage")]
+    #[arg(long, hide = true, conflicts_with = "sabotage")]
     switches: bool,
     /// Stop asking after so many operations.
     #[arg(long)]
