@@ -113,7 +113,8 @@ pub fn run(arguments: &Arguments, program: &str, out: &mut dyn Write) -> io::Res
     for level in levels {
         let report = run_level(arguments, level, program, out)?;
         writeln!(out, "{}: {report}", level.name())?;
-        let faults = report.faults(level);
+        let mut faults = report.activity(level);
+        faults.extend(report.faults(level));
         let counts: Vec<String> = faults.iter().map(|(name, count)| format!("{name}={count}")).collect();
         writeln!(out, "{}: {}", level.name(), counts.join(" "))?;
         let never: Vec<&str> = faults
@@ -122,7 +123,7 @@ pub fn run(arguments: &Arguments, program: &str, out: &mut dyn Write) -> io::Res
             .map(|(name, _)| *name)
             .collect();
         if report.seeds >= SEEDS_FOR_EVERY_FAULT && arguments.without.is_empty() && !never.is_empty() {
-            writeln!(out, "{}: these faults never struck: {}", level.name(), never.join(", "))?;
+            writeln!(out, "{}: these never happened: {}", level.name(), never.join(", "))?;
             verdict = Verdict::Broken;
         }
         if !report.violations.is_empty() {

@@ -48,7 +48,8 @@ impl Sabotage {
     #[must_use]
     pub const fn concerns(self, level: Level) -> bool {
         match level {
-            Level::Broker => true,
+            // It takes torn tails and appends of other sizes behind them, many times over; storage alone has more of both.
+            Level::Broker => !matches!(self, Self::RecycleSegments),
             Level::Storage => !matches!(
                 self,
                 Self::KeepLeaderEpochs | Self::ReadAboveHighWatermark | Self::LoseGroupOffset
@@ -84,6 +85,14 @@ pub struct Outcome {
     pub crashes: u64,
     /// Acknowledged batches.
     pub acknowledged: u64,
+    /// Commits of groups that were acknowledged.
+    pub commits: u64,
+    /// Assignments that members of groups got.
+    pub assignments: u64,
+    /// Batches that readers got, those of audits included.
+    pub reads: u64,
+    /// Topics, settings and records that were changed.
+    pub changes: u64,
     /// The fingerprint of the run.
     pub fingerprint: u64,
     /// How often each disk fault struck.
@@ -114,6 +123,10 @@ impl Report {
         self.total.operations += outcome.operations;
         self.total.crashes += outcome.crashes;
         self.total.acknowledged += outcome.acknowledged;
+        self.total.commits += outcome.commits;
+        self.total.assignments += outcome.assignments;
+        self.total.reads += outcome.reads;
+        self.total.changes += outcome.changes;
         self.total.disk.add(&outcome.disk);
         self.total.network.add(&outcome.network);
         if let Some(violation) = outcome.violation {
@@ -130,6 +143,22 @@ impl Report {
         self.total.acknowledged += other.total.acknowledged;
         self.lost += other.lost;
         self.violations.extend(other.violations);
+    }
+
+    /// What clients got done, by kind: a kind at zero means that its checkers saw nothing.
+    #[must_use]
+    pub fn activity(&self, level: Level) -> Vec<(&'static str, u64)> {
+        let total = &self.total;
+        let of_clients = [
+            ("batches_read", total.reads),
+            ("offsets_committed", total.commits),
+            ("assignments", total.assignments),
+            ("changes", total.changes),
+        ];
+        let of_clients = of_clients.into_iter().filter(|_| level == Level::Broker);
+        std::iter::once(("batches_acknowledged", total.acknowledged))
+            .chain(of_clients)
+            .collect()
     }
 
     /// Every fault class and how often it struck; those that a level cannot have are left out.

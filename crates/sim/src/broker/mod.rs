@@ -73,7 +73,11 @@ pub fn run(plan: &Plan) -> Outcome {
     let verdict = run.play();
     run.outcome.violation = verdict.err();
     run.outcome.operations = run.operations;
-    run.outcome.acknowledged = run.book.acknowledged_count() + run.book.offsets.acknowledged;
+    run.outcome.acknowledged = run.book.acknowledged_count();
+    run.outcome.commits = run.book.offsets.acknowledged;
+    run.outcome.assignments = run.book.assignments.taken;
+    run.outcome.reads = run.book.batches_read;
+    run.outcome.changes = run.book.changes;
     run.outcome.fingerprint = run.world.trace().hash();
     run.outcome.disk = run.world.disk().counts();
     run.outcome.network = *run.world.network();

@@ -69,6 +69,7 @@ impl Run {
     fn forget_the_life(&mut self) {
         self.book.now = self.world.now().monotonic.0;
         self.book.offsets.machine_ended(self.book.now);
+        self.book.assignments.machine_ended();
         for topic in self.book.topics.values_mut() {
             topic.epoch_before = topic.epoch.unwrap_or(topic.epoch_before).max(topic.epoch_before);
         }

@@ -45,6 +45,18 @@ impl Assignments {
         Ok(())
     }
 
+    /// The machine has ended: a generation that nobody was told of was perhaps never written, and comes again with
+    /// another leader.
+    pub fn machine_ended(&mut self) {
+        for known in self
+            .generations
+            .values_mut()
+            .filter(|known| known.known_since.is_none())
+        {
+            known.leader = None;
+        }
+    }
+
     /// The leader says who gets what.
     pub fn given(&mut self, group: &str, generation: i32, assignments: BTreeMap<String, Vec<u8>>) {
         let known = self.generations.entry((group.to_owned(), generation)).or_default();
@@ -139,5 +151,17 @@ mod tests {
         groups.committed("g", 1, 9).expect("sent before");
         groups.committed("g", 1, 11).expect_err("sent after");
         groups.committed("g", 2, 11).expect("of now");
+    }
+
+    #[test]
+    fn a_generation_that_was_never_told_may_come_again() {
+        let mut groups = Assignments::default();
+        groups.leads("g", 1, "a").expect("the first");
+        groups.machine_ended();
+        groups.leads("g", 1, "b").expect("nobody knew");
+        groups.given("g", 1, BTreeMap::new());
+        groups.taken("g", 1, "b", (&[], &[]), 10).expect("nothing was given");
+        groups.machine_ended();
+        groups.leads("g", 1, "a").expect_err("it is known");
     }
 }

@@ -100,6 +100,7 @@ impl Book {
                 return Err(Violation::new("batches are whole", detail));
             }
         }
+        self.batches_read += batches.len() as u64;
         for batch in &batches {
             self.was_sent(name, batch)?;
         }

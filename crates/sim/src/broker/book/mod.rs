@@ -68,6 +68,10 @@ pub(super) struct Book {
     pub(super) reads_may_flip: bool,
     /// Answers with a batch whose checksum is wrong.
     pub(super) damaged_answers: u64,
+    /// Batches that readers got.
+    pub(super) batches_read: u64,
+    /// Changes of topics, settings and logs that were answered.
+    pub(super) changes: u64,
     next_topic: u32,
 }
 

@@ -6,6 +6,8 @@ use hallows_client::assignor::{Assignment, Member as Listed, range};
 use hallows_protocol::ErrorCode;
 use hallows_protocol::messages::AnyResponse;
 use hallows_protocol::messages::consumer_protocol_assignment::{ConsumerProtocolAssignment, TopicPartition};
+use hallows_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
+use hallows_protocol::messages::find_coordinator_response::FindCoordinatorResponse;
 use hallows_protocol::messages::heartbeat_request::HeartbeatRequest;
 use hallows_protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use hallows_protocol::messages::join_group_response::JoinGroupResponse;
@@ -36,6 +38,8 @@ const REBALANCE_TIMEOUT_MS: i32 = 1_500;
 enum State {
     /// It is no member until then.
     Away(u64),
+    /// It does not know its coordinator.
+    Searching,
     Joining,
     Stable,
 }
@@ -79,6 +83,27 @@ impl Member {
         }
     }
 
+    /// Asks for the coordinator; the first one who does has the log of committed offsets made.
+    fn search(&mut self, stage: &mut Stage<'_>) {
+        let version = [0, 2, 3, 4, 6][stage.random.index(5)];
+        let group = self.group.clone();
+        let mut request = FindCoordinatorRequest::default();
+        if version < 4 {
+            request.key = &group;
+        } else {
+            request.coordinator_keys.push(&group);
+        }
+        self.link.send(stage, version, 0, &request);
+    }
+
+    fn found(&mut self, answer: &FindCoordinatorResponse) {
+        let errors = answer.coordinators.iter().map(|coordinator| coordinator.error_code);
+        let mut errors = std::iter::once(answer.error_code).chain(errors);
+        if errors.all(|error| error == ErrorCode::NONE) {
+            self.state = State::Joining;
+        }
+    }
+
     fn join(&mut self, stage: &mut Stage<'_>) {
         let version = [2, 4, 5, 7, 9][stage.random.index(5)];
         let group = self.group.clone();
@@ -107,6 +132,10 @@ impl Member {
             }
             ErrorCode::UNKNOWN_MEMBER_ID => {
                 self.id.clear();
+                return Ok(());
+            }
+            ErrorCode::COORDINATOR_NOT_AVAILABLE | ErrorCode::NOT_COORDINATOR => {
+                self.state = State::Searching;
                 return Ok(());
             }
             _ => return Ok(()),
@@ -388,7 +417,10 @@ impl Actor for Member {
         }
         match self.state {
             State::Away(until) if stage.book.now < until => {}
-            State::Away(_) => self.state = State::Joining,
+            State::Away(_) | State::Searching => {
+                self.state = State::Searching;
+                self.search(stage);
+            }
             State::Joining => self.join(stage),
             State::Stable => self.be_stable(stage),
         }
@@ -397,6 +429,10 @@ impl Actor for Member {
 
     fn answered(&mut self, stage: &mut Stage<'_>, asked: Asked, answer: AnyResponse) -> Verdict {
         match answer {
+            AnyResponse::FindCoordinator(answer) => {
+                self.found(&answer);
+                Ok(())
+            }
             AnyResponse::JoinGroup(answer) => self.joined(stage, &answer),
             AnyResponse::SyncGroup(answer) => self.synced(stage, &answer),
             AnyResponse::OffsetCommit(answer) => self.committed(stage, asked, &answer),
