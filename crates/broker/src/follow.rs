@@ -1,7 +1,8 @@
 //! Connections follow their partitions.
 //!
 //! A request for another shard costs two wake-ups of sleeping cores, more than all its work. A connection whose
-//! requests all go to one other shard is therefore handed to that shard, between two requests.
+//! requests all go to one other shard (`connection.follow.requests` of them) is therefore handed to that shard, between
+//! two requests.
 //! The pump leaves it here when the other shard's core is busy: then the two cores together do more than one.
 
 use hallows_runtime::{ConnectionId, Output};
@@ -10,9 +11,6 @@ use hallows_types::ShardId;
 use crate::connection::Connection;
 use crate::op::Op;
 use crate::shard::{Life, Shard};
-
-/// Requests in a row for one other shard after which a connection follows: far more than the move costs.
-const FOLLOW_AFTER: u32 = 16;
 
 /// Where a connection's requests have gone lately.
 #[derive(Default)]
@@ -31,9 +29,9 @@ impl Course {
         }
     }
 
-    /// The shard to go to.
-    fn destination(&self) -> Option<ShardId> {
-        self.shard.filter(|_| self.requests >= FOLLOW_AFTER)
+    /// The shard to go to, after so many requests for it.
+    fn destination(&self, after: u32) -> Option<ShardId> {
+        self.shard.filter(|_| after > 0 && self.requests >= after)
     }
 }
 
@@ -78,7 +76,11 @@ impl Shard {
 
     /// Where a connection should go, if anywhere; it starts no further request here.
     pub(crate) fn destination(&self, connection: &Connection) -> Option<ShardId> {
-        connection.course.destination().filter(|_| self.life == Life::Serving)
+        let after = self.config.connection_follow_requests;
+        connection
+            .course
+            .destination(after)
+            .filter(|_| self.life == Life::Serving)
     }
 
     /// Gives up a connection without unanswered requests.

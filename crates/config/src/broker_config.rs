@@ -68,6 +68,8 @@ pub struct BrokerConfig {
     pub connection_stall_timeout_ms: u32,
     /// `connection.requests.max`.
     pub connection_requests_max: u32,
+    /// `connection.follow.requests`.
+    pub connection_follow_requests: u32,
     /// `request.partitions.max`.
     pub request_partitions_max: u32,
     /// `max.request.partition.size.limit`.
@@ -220,6 +222,7 @@ impl BrokerConfig {
             connection_output_bytes_max: values.u32("connection.output.bytes.max"),
             connection_stall_timeout_ms: values.u32("connection.stall.timeout.ms"),
             connection_requests_max: values.u32("connection.requests.max"),
+            connection_follow_requests: values.u32("connection.follow.requests"),
             request_partitions_max: values.u32("request.partitions.max"),
             describe_partitions_max: values.u32("max.request.partition.size.limit"),
             decompressed_batch_bytes_max: values.u32("decompressed.batch.bytes.max"),

@@ -79,7 +79,9 @@ impl Coordinators {
 impl Shard {
     /// Begins to coordinate the groups of a partition of `__consumer_offsets`, with what its log holds.
     pub(crate) fn host_coordinator(&mut self, topic: &Topic, id: PartitionId, key: PartitionKey, rows: Vec<Row>) {
-        if !topic.is_internal() {
+        // Without its log nobody knows what the groups had committed: they have no coordinator here, which clients take
+        // as a reason to ask again, where "nothing committed" would send them back to the beginning.
+        if !topic.is_internal() || self.storage.partition(key).failure().is_some() {
             return;
         }
         let mut coordinator = Coordinator::new(group_settings(&self.config));

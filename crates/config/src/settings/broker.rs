@@ -58,6 +58,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("30000").unit(Milliseconds).at_least(1).own(),
     Setting::broker("connection.requests.max", Int, "How many requests of one connection may wait for their answers at once.")
         .default("128").unit(Count).between(1, 65_536).own(),
+    Setting::broker("connection.follow.requests", Int, "How many requests in a row for partitions of one other shard have a connection move to that shard; 0 for never.")
+        .default("16").unit(Count).at_least(0).own(),
     Setting::broker("request.partitions.max", Int, "How many partitions one request may name; one that names more is refused.")
         .default("100000").unit(Count).at_least(1).own(),
     Setting::broker("max.request.partition.size.limit", Int, "How many partitions one answer to DescribeTopicPartitions holds; the rest follows by cursor.")

@@ -36,6 +36,7 @@ pub(super) fn config(random: &mut Random) -> BrokerConfig {
         ("delayed.requests.max", pick(random, [50, 1_000, 1_000])),
         ("log.segment.delete.delay.ms", pick(random, [0, 50, 1_000])),
         ("connection.output.bytes.max", "65536".to_owned()),
+        ("connection.follow.requests", pick(random, [0, 1, 3])),
     ];
     BrokerConfig::load(&Sources::from_flags(flags)).expect("the harness's settings are valid")
 }

@@ -282,7 +282,8 @@ impl<T: Turn> World<T> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        if connection.output.is_empty() && !declines {
+        // What the real pump has sent by then is still on its way here.
+        if !connection.above_output_max && !declines {
             connection.shard = to;
             self.network.handed_over += 1;
         }
