@@ -2,6 +2,7 @@
 //!
 //! Every broker here has one partition of it, so that all rows are in one log.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use hallows_client::{Client, ClientOptions, Codec, Connection, ErrorCode, OffsetAt, Ticket};
@@ -13,7 +14,7 @@ use hallows_protocol::messages::offset_fetch_request::{OffsetFetchRequest, Offse
 use hallows_testkit::Broker;
 
 use crate::members::connect;
-use crate::support::{PATIENCE, append, batch, bytes, call, fetch, produce, start, topic};
+use crate::support::{self, PATIENCE, append, batch, bytes, call, fetch, produce, start, topic};
 
 const OFFSETS: &str = "__consumer_offsets";
 /// Partitions of one commit, each with [`TEXT_BYTES`] of metadata: 400 KB in one batch.
@@ -198,4 +199,47 @@ fn a_client_can_read_the_offsets_topic_and_not_write_it() {
     let refused = produce(&mut connection, OFFSETS, &batch(Codec::None, &[b"value"]));
     assert_eq!(refused.error_code, ErrorCode::INVALID_TOPIC_EXCEPTION);
     append(&mut connection, &name, &batch(Codec::None, &[b"value"]));
+}
+
+/// Nothing committed would send the group's members back to the beginning of its topics.
+#[test]
+fn a_group_whose_log_is_damaged_has_no_coordinator_rather_than_no_offsets() {
+    let mut broker = one_partition();
+    let mut connection = connect(&broker);
+    let topic = topic(&mut connection, PARTITIONS);
+    assert_taken(&call(&mut connection, &commit_all("group", &topic, 1, "text"), 8));
+    broker.stop().expect("it stops cleanly");
+    for manifest in manifests_of_offsets(&broker) {
+        std::fs::write(manifest, "damaged").expect("the file is there");
+    }
+    broker.restart().expect("the other partitions are served");
+    let mut connection = support::connect(&broker);
+    let request = OffsetFetchRequest {
+        group_id: "group",
+        topics: Some(vec![OffsetFetchRequestTopic {
+            name: &topic,
+            partition_indexes: vec![0],
+        }]),
+        ..OffsetFetchRequest::default()
+    };
+    let answer = call(&mut connection, &request, 7);
+    assert_eq!(answer.error_code, ErrorCode::NOT_COORDINATOR);
+}
+
+/// The manifests of `__consumer_offsets`: of all topics it alone has one partition and is not the metadata log.
+fn manifests_of_offsets(broker: &Broker) -> Vec<PathBuf> {
+    let topics = std::fs::read_dir(broker.directory().join("partitions")).expect("a data directory");
+    let manifests = topics.map(|topic| {
+        let partitions = std::fs::read_dir(topic.expect("readable").path()).expect("a topic's folder");
+        partitions
+            .map(|partition| partition.expect("readable").path())
+            .collect::<Vec<_>>()
+    });
+    let metadata = format!("{:032x}", 1);
+    let of_offsets = |manifests: &Vec<PathBuf>| {
+        manifests.len() == 1 && !manifests[0].iter().any(|part| part.to_string_lossy() == metadata)
+    };
+    let found: Vec<_> = manifests.filter(of_offsets).flatten().collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found
 }
