@@ -69,8 +69,8 @@ pub struct StorageSettings {
     /// Bytes of batches held in memory until their segment write; at half of it segment writes are forced, at the whole
     /// of it appends are refused with [`crate::AppendError::Busy`].
     pub tail_bytes_max: u64,
-    /// The kernel is asked to write a segment to the disk each time this much was added to it; 0 leaves the time to the
-    /// kernel and to checkpoints.
+    /// While the journal is written to, the kernel is asked to write a segment to the disk each time this much was added
+    /// to it; 0 leaves the time to the kernel and to checkpoints.
     pub segment_writeback_bytes: u32,
     /// A checkpoint at least this often while there is anything to record.
     pub checkpoint_interval: Duration,

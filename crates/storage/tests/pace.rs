@@ -2,12 +2,29 @@
 
 mod common;
 
-use common::driver::open;
+use common::driver::{Driver, open};
 use common::{batch, config, disk::MemoryDisk, partition, settings};
 use hallows_storage::{LogConfig, StorageSettings};
 use hallows_types::Offset;
 
 const KIB: u64 = 1 << 10;
+
+/// Settings that hand every 16 KiB of a segment to the disk.
+fn writing_back() -> StorageSettings {
+    StorageSettings {
+        segment_writeback_bytes: 16 << 10,
+        ..settings()
+    }
+}
+
+/// A topic whose appends do not touch the journal.
+fn written() -> LogConfig {
+    LogConfig {
+        segment_bytes: 1 << 20,
+        durability: hallows_storage::Durability::Written,
+        ..config()
+    }
+}
 
 #[test]
 fn freed_journal_files_are_used_again() {
@@ -58,23 +75,20 @@ fn the_next_journal_file_is_made_a_little_per_block() {
 }
 
 #[test]
-fn segments_are_written_back_as_they_grow() {
-    let settings = StorageSettings {
-        segment_writeback_bytes: 16 << 10,
-        ..settings()
-    };
-    let log = LogConfig {
-        segment_bytes: 1 << 20,
-        durability: hallows_storage::Durability::Written,
-        ..config()
-    };
+fn segments_are_written_back_as_they_grow_beside_durable_writes() {
     let disk = MemoryDisk::new();
-    let mut driver = open(&disk, &settings, &[], 0);
-    let key = driver.create(partition(1, 0), &log);
-    for _ in 0..100 {
-        driver.append(key, batch(1, &[3; 3000], 0)).expect("room");
-        driver.settle();
-    }
+    let mut driver = open(&disk, &writing_back(), &[], 0);
+    let bulk = driver.create(partition(1, 0), &written());
+    let durable = driver.create(partition(1, 1), &config());
+    let grow = |driver: &mut Driver| {
+        for _ in 0..100 {
+            driver.append(bulk, batch(1, &[3; 3000], 0)).expect("room");
+            driver.settle();
+        }
+    };
+    driver.append(durable, batch(1, &[3; 10], 0)).expect("room");
+    driver.settle();
+    grow(&mut driver);
     let ranges = disk.written_back();
     let mut end = 0;
     for (start, len) in &ranges {
@@ -84,6 +98,27 @@ fn segments_are_written_back_as_they_grow() {
     }
     let size = disk.bytes(&disk.paths_ending(".log")[0]).len() as u64;
     assert!(size - end < 16 * KIB, "{end} of {size}");
+
+    driver.time_ms += 1000;
+    grow(&mut driver);
+    assert_eq!(disk.written_back(), ranges, "no durable write within a second");
+
+    driver.append(durable, batch(1, &[3; 10], 0)).expect("room");
+    driver.settle();
+    grow(&mut driver);
+    assert!(disk.written_back().len() > ranges.len(), "they are back");
+}
+
+#[test]
+fn segments_are_left_to_the_kernel_without_durable_writes() {
+    let disk = MemoryDisk::new();
+    let mut driver = open(&disk, &writing_back(), &[], 0);
+    let key = driver.create(partition(1, 0), &written());
+    for _ in 0..100 {
+        driver.append(key, batch(1, &[3; 3000], 0)).expect("room");
+        driver.settle();
+    }
+    assert_eq!(disk.written_back(), []);
 }
 
 #[test]

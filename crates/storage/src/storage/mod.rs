@@ -38,6 +38,9 @@ use crate::settings::{Durability, LogConfig, PartitionKey, Sabotage, StorageSett
 /// How often free space is measured while there are appends.
 const SPACE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A journal whose last block is older than this has no durable writes that background writes could hold up.
+const JOURNAL_IN_USE: Duration = Duration::from_secs(1);
+
 /// The logs of one shard and their journal. A synchronous state machine: completions in, operations and events out.
 ///
 /// Its [`DiskToken`]s have the highest bit clear; the shard may use tokens with that bit set for its own operations.
@@ -65,6 +68,8 @@ pub struct Storage {
     expired: VecDeque<Expired>,
     /// The time of the last call that gave one.
     clock: Monotonic,
+    /// When the last journal block became durable.
+    block_written_at: Option<Monotonic>,
     retention_due: Monotonic,
     loading: Loading,
     searches: Slab<TimeSearch>,
@@ -138,6 +143,7 @@ impl Storage {
             refused: false,
             expired: VecDeque::new(),
             clock: now.monotonic,
+            block_written_at: None,
             retention_due,
             loading: Loading::default(),
             searches: Slab::new(),

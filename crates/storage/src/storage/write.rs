@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use hallows_runtime::{DiskOp, DiskOutcome};
-use hallows_types::Now;
+use hallows_types::{Monotonic, Now};
 
-use super::Storage;
+use super::{JOURNAL_IN_USE, Storage};
 use crate::codec::to_usize;
 use crate::error::Failure;
 use crate::manifest::SegmentId;
@@ -103,8 +103,12 @@ impl Storage {
     }
 
     /// Has the kernel write a segment's bytes to the disk in small pieces as they come: left to the next checkpoint's
-    /// sync, they would hold up the durable writes beside it.
+    /// sync, they would hold up the durable writes beside it. Where there are none, the kernel does it at less cost.
     fn write_back(&mut self, key: PartitionKey, id: SegmentId) {
+        let in_use = |written: Monotonic| self.clock < written.after(JOURNAL_IN_USE);
+        if !self.block_written_at.is_some_and(in_use) {
+            return;
+        }
         let step = self.settings.segment_writeback_bytes;
         let partition = &mut self.partitions[super::slot(key)];
         let Some(segment) = partition.segment_mut(id).filter(|segment| !segment.writing_back) else {
