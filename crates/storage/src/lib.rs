@@ -17,6 +17,7 @@ mod index;
 mod journal;
 mod journal_block;
 mod journal_supply;
+mod journal_use;
 mod manifest;
 mod operations;
 mod partition;

@@ -4,7 +4,7 @@ mod common;
 
 use common::driver::{Driver, open};
 use common::{batch, config, disk::MemoryDisk, partition, settings};
-use hallows_storage::{LogConfig, StorageSettings};
+use hallows_storage::{LogConfig, PartitionKey, StorageSettings};
 use hallows_types::Offset;
 
 const KIB: u64 = 1 << 10;
@@ -23,6 +23,14 @@ fn written() -> LogConfig {
         segment_bytes: 1 << 20,
         durability: hallows_storage::Durability::Written,
         ..config()
+    }
+}
+
+/// As many journal blocks as make a journal one in use.
+fn wait_for_durable_writes(driver: &mut Driver, durable: PartitionKey) {
+    for _ in 0..8 {
+        driver.append(durable, batch(1, &[3; 10], 0)).expect("room");
+        driver.settle();
     }
 }
 
@@ -86,8 +94,7 @@ fn segments_are_written_back_as_they_grow_beside_durable_writes() {
             driver.settle();
         }
     };
-    driver.append(durable, batch(1, &[3; 10], 0)).expect("room");
-    driver.settle();
+    wait_for_durable_writes(&mut driver, durable);
     grow(&mut driver);
     let ranges = disk.written_back();
     let mut end = 0;
@@ -103,8 +110,7 @@ fn segments_are_written_back_as_they_grow_beside_durable_writes() {
     grow(&mut driver);
     assert_eq!(disk.written_back(), ranges, "no durable write within a second");
 
-    driver.append(durable, batch(1, &[3; 10], 0)).expect("room");
-    driver.settle();
+    wait_for_durable_writes(&mut driver, durable);
     grow(&mut driver);
     assert!(disk.written_back().len() > ranges.len(), "they are back");
 }

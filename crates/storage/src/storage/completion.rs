@@ -63,7 +63,7 @@ impl Storage {
     fn block_written(&mut self, result: std::io::Result<DiskOutcome>) {
         match self.journal.complete(result) {
             Ok(entries) => {
-                self.block_written_at = Some(self.clock);
+                self.journal_use.block_written(self.clock);
                 entries.iter().for_each(|proposed| self.apply(proposed));
                 self.journal.recycle(entries);
             }

@@ -29,6 +29,7 @@ use self::time::TimeSearch;
 use crate::error::Failure;
 use crate::event::{ProducerState, Statistics, StorageEvent};
 use crate::journal::Journal;
+use crate::journal_use::JournalUse;
 use crate::manifest::SegmentId;
 use crate::operations::{Operation, Operations};
 use crate::partition::Partition;
@@ -37,9 +38,6 @@ use crate::settings::{Durability, LogConfig, PartitionKey, Sabotage, StorageSett
 
 /// How often free space is measured while there are appends.
 const SPACE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A journal whose last block is older than this has no durable writes that background writes could hold up.
-const JOURNAL_IN_USE: Duration = Duration::from_secs(1);
 
 /// The logs of one shard and their journal. A synchronous state machine: completions in, operations and events out.
 ///
@@ -68,8 +66,7 @@ pub struct Storage {
     expired: VecDeque<Expired>,
     /// The time of the last call that gave one.
     clock: Monotonic,
-    /// When the last journal block became durable.
-    block_written_at: Option<Monotonic>,
+    journal_use: JournalUse,
     retention_due: Monotonic,
     loading: Loading,
     searches: Slab<TimeSearch>,
@@ -143,7 +140,7 @@ impl Storage {
             refused: false,
             expired: VecDeque::new(),
             clock: now.monotonic,
-            block_written_at: None,
+            journal_use: JournalUse::default(),
             retention_due,
             loading: Loading::default(),
             searches: Slab::new(),

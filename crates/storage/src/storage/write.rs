@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use hallows_runtime::{DiskOp, DiskOutcome};
-use hallows_types::{Monotonic, Now};
+use hallows_types::Now;
 
-use super::{JOURNAL_IN_USE, Storage};
+use super::Storage;
 use crate::codec::to_usize;
 use crate::error::Failure;
 use crate::manifest::SegmentId;
@@ -105,8 +105,7 @@ impl Storage {
     /// Has the kernel write a segment's bytes to the disk in small pieces as they come: left to the next checkpoint's
     /// sync, they would hold up the durable writes beside it. Where there are none, the kernel does it at less cost.
     fn write_back(&mut self, key: PartitionKey, id: SegmentId) {
-        let in_use = |written: Monotonic| self.clock < written.after(JOURNAL_IN_USE);
-        if !self.block_written_at.is_some_and(in_use) {
+        if !self.journal_use.is_steady(self.clock) {
             return;
         }
         let step = self.settings.segment_writeback_bytes;
