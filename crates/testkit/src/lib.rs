@@ -6,8 +6,10 @@
 mod broker;
 mod directory;
 pub mod history;
+mod proxy;
 mod random;
 
 pub use broker::{Broker, BrokerOptions, find_program};
 pub use directory::DataDirectory;
+pub use proxy::{Direction, Proxy, Struck, Weather};
 pub use random::Random;
