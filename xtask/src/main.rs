@@ -11,6 +11,7 @@ mod clients;
 mod codegen;
 mod crash;
 mod end_to_end;
+mod faults;
 mod fuzz;
 mod real_input;
 mod sim;
@@ -42,6 +43,8 @@ enum Task {
     Codegen(codegen::Arguments),
     /// Kills a loaded broker again and again and looks for what it lost.
     Crash(crash::Arguments),
+    /// Lets stock clients work while everything around the broker fails, and judges what they saw.
+    Faults(faults::Arguments),
     /// Runs the fuzz targets: corpora, kept inputs, and new ones for a while.
     Fuzz(fuzz::Arguments),
     /// Sends a million keyed lines through stock clients while a member and the broker are killed.
@@ -62,6 +65,7 @@ fn main() -> anyhow::Result<()> {
         Task::Clients(arguments) => clients::run(arguments),
         Task::Codegen(arguments) => codegen::run(arguments),
         Task::Crash(arguments) => crash::run(arguments),
+        Task::Faults(arguments) => faults::run(arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::RealInput(arguments) => real_input::run(arguments),
         Task::Sim(arguments) => sim::run(arguments),

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -96,6 +96,15 @@ impl Broker {
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
         self.process.as_ref().map(Child::id)
+    }
+
+    /// How the process ended, if it did so by itself since it was started.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        let process = self.process.as_mut().context("the broker was started")?;
+        process.try_wait().context("cannot ask for the broker")
     }
 
     /// Kills the process as `kill -9` does; everything it had not handed to the system is gone.
@@ -228,7 +237,8 @@ impl Broker {
     }
 
     /// The last lines of the log, for messages.
-    fn log_end(&self) -> String {
+    #[must_use]
+    pub fn log_end(&self) -> String {
         const LINES: usize = 20;
         let text = std::fs::read_to_string(self.log_path()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();

@@ -2,9 +2,10 @@
 
 import sys
 import threading
+import time
 import zlib
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -81,6 +82,7 @@ def produce(options):
 
 
 def assigned(_consumer, partitions):
+    say("time", time.time_ns())
     say("assigned", ",".join(str(p.partition) for p in sorted(partitions, key=lambda p: p.partition)))
 
 
@@ -93,7 +95,7 @@ def consumer_of(options):
         "bootstrap.servers": options["bootstrap"],
         "group.id": options.get("group", "none"),
         "auto.offset.reset": options.get("reset", "earliest"),
-        "enable.auto.commit": "group" in options,
+        "enable.auto.commit": "group" in options and options.get("commit") != "told",
         "auto.commit.interval.ms": 1000,
         "session.timeout.ms": 6000,
         "heartbeat.interval.ms": 500,
@@ -113,6 +115,22 @@ def place(consumer, topic, partition, origin):
     return TopicPartition(topic, partition, int(number) if offset is None else offset)
 
 
+def commit(consumer, topic, offsets):
+    """Commits and says when it began, what it is, and whether it was acknowledged."""
+    say("time", time.time_ns())
+    say("committing", ",".join("%d=%d" % entry for entry in sorted(offsets.items())))
+    try:
+        places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        answers = consumer.commit(offsets=places, asynchronous=False)
+        refused = [answer.error for answer in answers if answer.error]
+    except KafkaException as error:
+        refused = [error]
+    say("time", time.time_ns())
+    if refused:
+        sys.stderr.write("not committed: %s\n" % refused)
+    say("uncommitted" if refused else "committed")
+
+
 def consume(options):
     consumer = consumer_of(options)
     topic = options["topic"]
@@ -124,6 +142,7 @@ def consume(options):
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     left = int(options.get("count", 1 << 60))
     while left > 0 and not ended.is_set():
+        read = {}
         for record in consumer.consume(min(left, 500), timeout=0.2):
             if record.error():
                 sys.stderr.write("%s\n" % record.error())
@@ -131,7 +150,10 @@ def consume(options):
             headers = ";".join("%s=%s" % (name, (value or b"").decode()) for name, value in record.headers() or [])
             key, value = (record.key() or b"").decode(), record.value() or b""
             say("record", record.partition(), record.offset(), record.timestamp()[1], key, len(value), zlib.crc32(value), headers)
+            read[record.partition()] = record.offset() + 1
             left -= 1
+        if read and options.get("commit") == "told":
+            commit(consumer, topic, read)
     consumer.close()
 
 

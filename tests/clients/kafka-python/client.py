@@ -5,11 +5,12 @@ import threading
 import time
 import zlib
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.errors import KafkaError
 
 try:
     from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
@@ -69,6 +70,7 @@ def produce(options):
 
 class Listener(ConsumerRebalanceListener):
     def on_partitions_assigned(self, assigned):
+        say("time", time.time_ns())
         say("assigned", ",".join(str(p.partition) for p in sorted(assigned)))
 
     def on_partitions_revoked(self, revoked):
@@ -84,7 +86,7 @@ def consumer_of(options):
         bootstrap_servers=options["bootstrap"],
         group_id=group,
         auto_offset_reset=options.get("reset", "earliest"),
-        enable_auto_commit=group is not None,
+        enable_auto_commit=group is not None and options.get("commit") != "told",
         auto_commit_interval_ms=1000,
         max_partition_fetch_bytes=8 << 20,
         fetch_max_wait_ms=100,
@@ -115,6 +117,22 @@ def place(consumer, partition, origin):
             consumer.seek(partition, found.offset)
 
 
+def commit(consumer, topic, offsets):
+    """Commits and says when it began, what it is, and whether it was acknowledged."""
+    say("time", time.time_ns())
+    say("committing", ",".join("%d=%d" % entry for entry in sorted(offsets.items())))
+    try:
+        places = {TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}
+        consumer.commit(places)
+        refused = None
+    except KafkaError as error:
+        refused = error
+    say("time", time.time_ns())
+    if refused:
+        sys.stderr.write("not committed: %r\n" % refused)
+    say("uncommitted" if refused else "committed")
+
+
 def consume(options):
     consumer = consumer_of(options)
     if "partition" in options:
@@ -127,15 +145,20 @@ def consume(options):
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     left = int(options.get("count", 1 << 60))
+    told = options.get("commit") == "told"
     while left > 0 and not ended.is_set():
+        read = {}
         for records in consumer.poll(timeout_ms=200, max_records=min(left, 500)).values():
             for record in records:
                 headers = ";".join("%s=%s" % (name, (value or b"").decode()) for name, value in record.headers)
                 key = (record.key or b"").decode()
                 value = record.value or b""
                 say("record", record.partition, record.offset, record.timestamp, key, len(value), zlib.crc32(value), headers)
+                read[record.partition] = record.offset + 1
                 left -= 1
-    if options.get("group"):
+        if read and told:
+            commit(consumer, options["topic"], read)
+    if options.get("group") and not told:
         consumer.commit()
     consumer.close()
 

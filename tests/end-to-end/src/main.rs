@@ -1,11 +1,12 @@
-//! Real processes and real clients over loopback: the program behind `cargo xtask` `crash`, `clients`, `client-suites`
-//! and `real-input`.
+//! Real processes and real clients over loopback: the program behind `cargo xtask` `crash`, `clients`, `client-suites`,
+//! `faults` and `real-input`.
 
 #![expect(clippy::print_stdout, reason = "a task talks to the person at the terminal")]
 
 mod client_suites;
 mod clients;
 mod crash;
+mod faults;
 mod real_input;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +26,8 @@ enum Task {
     ClientSuites(client_suites::Arguments),
     /// Kills a loaded broker again and again and looks for what it lost.
     Crash(crash::Arguments),
+    /// Lets stock clients work while everything around the broker fails, and judges what they saw.
+    Faults(faults::Arguments),
     /// Sends a million keyed lines through stock clients while a member and the broker are killed.
     RealInput(real_input::Arguments),
 }
@@ -34,6 +37,7 @@ fn main() -> anyhow::Result<()> {
         Task::Clients(arguments) => clients::run(&arguments),
         Task::ClientSuites(arguments) => client_suites::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
+        Task::Faults(arguments) => faults::run(&arguments),
         Task::RealInput(arguments) => real_input::run(&arguments),
     }
 }

@@ -66,6 +66,7 @@ impl<'a> Pump<'a> {
 
     async fn pass_all(&mut self) -> io::Result<End> {
         let mut piece = vec![0; PIECE_BYTES];
+        let mut was_held_back = false;
         self.weather.mark_changed();
         loop {
             tokio::select! {
@@ -84,12 +85,14 @@ impl<'a> Pump<'a> {
                     let weather = *self.weather.borrow();
                     if weather == Weather::Stall(self.direction) {
                         self.hold_back().await;
+                        was_held_back = true;
                         continue;
                     }
-                    // A client that has gone takes its requests along that nobody has seen: they would come late.
-                    if self.direction == Direction::ToBroker && ready.is_read_closed() {
+                    // A client that gave up meanwhile takes its requests along: they would come after later ones.
+                    if was_held_back && self.direction == Direction::ToBroker && ready.is_read_closed() {
                         return Ok(End::Reset);
                     }
+                    was_held_back = false;
                     match self.from.try_read(&mut piece) {
                         Ok(0) => return Ok(End::Closed),
                         Ok(size) => {

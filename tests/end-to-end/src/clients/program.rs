@@ -42,6 +42,13 @@ pub(crate) enum Said {
     Record(Record),
     Assigned(Vec<i32>),
     Revoked(Vec<i32>),
+    /// The program's clock before what it says next, in nanoseconds since 1970.
+    Time(u64),
+    /// It begins to commit these offsets, by partition.
+    Committing(Vec<(i32, i64)>),
+    Committed,
+    /// The commit was refused, or nobody knows what became of it.
+    Uncommitted,
     Partitions(usize),
     Config(String, String),
     /// How many records a perf program saw.
@@ -149,6 +156,10 @@ fn read_own(line: &str) -> Option<Said> {
         }),
         "assigned" => Said::Assigned(partitions(fields.get(1)?)),
         "revoked" => Said::Revoked(partitions(fields.get(1)?)),
+        "time" => Said::Time(fields.get(1)?.parse().ok()?),
+        "committing" => Said::Committing(offsets(fields.get(1)?)),
+        "committed" => Said::Committed,
+        "uncommitted" => Said::Uncommitted,
         "partitions" => Said::Partitions(fields.get(1)?.parse().ok()?),
         "config" => Said::Config(
             (*fields.get(1)?).to_owned(),
@@ -160,6 +171,13 @@ fn read_own(line: &str) -> Option<Said> {
 
 fn partitions(text: &str) -> Vec<i32> {
     text.split(',').filter_map(|number| number.parse().ok()).collect()
+}
+
+fn offsets(text: &str) -> Vec<(i32, i64)> {
+    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+    pairs
+        .filter_map(|(partition, offset)| Some((partition.parse().ok()?, offset.parse().ok()?)))
+        .collect()
 }
 
 /// A program that runs. Dropping it kills it.
@@ -216,6 +234,12 @@ impl Running {
         owned.sort_unstable();
         owned.dedup();
         owned
+    }
+
+    /// Whether it has ended, by itself or not.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        // A child that cannot be asked is as good as gone.
+        self.child.try_wait().map_or(true, |status| status.is_some())
     }
 
     /// Kills it as `kill -9` does.
@@ -329,6 +353,10 @@ mod tests {
         };
         assert_eq!(said, Some(Said::Record(record)));
         assert_eq!(read_own("assigned\t"), Some(Said::Assigned(vec![])));
+        assert_eq!(
+            read_own("committing\t0=5,2=7"),
+            Some(Said::Committing(vec![(0, 5), (2, 7)]))
+        );
         assert_eq!(read_own("something else"), None);
     }
 }
