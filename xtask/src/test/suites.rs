@@ -106,6 +106,12 @@ pub(super) const SUITES: &[Suite] = &[
         shows: Shows::Lines(&["a log of", "back after", "class=", "sum of"]),
     },
     Suite {
+        name: "faults",
+        plain: &["cargo xtask faults --seconds 60 --only proxy,kill,stop"],
+        full: &["cargo xtask faults --seconds 600"],
+        shows: Shows::Lines(&["fault ", "history "]),
+    },
+    Suite {
         name: "clients",
         plain: &["cargo xtask clients"],
         full: &[

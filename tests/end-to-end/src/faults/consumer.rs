@@ -53,6 +53,16 @@ struct Life<'a> {
     next: i64,
 }
 
+/// Why a process is not listened to any more.
+enum Ended {
+    /// The run stops.
+    Run,
+    /// A fault killed it.
+    Killed,
+    /// It ended by itself.
+    Program,
+}
+
 impl Consumer {
     /// Reads until the run stops; returns the history of all its processes.
     pub(super) fn run(&self, shared: &Arc<Shared>) -> Result<Vec<Operation>> {
@@ -61,18 +71,17 @@ impl Consumer {
         while !shared.is_stopping() {
             let mut running = self.start(shared, next)?;
             let mut life = Life::new(self, shared.next_process(), next);
-            let stopping = life.live(&mut running, shared);
-            if stopping {
-                match running.finish() {
-                    Ok(events) => life.take(events),
-                    Err(error) => {
-                        shared.ended.fetch_add(1, Ordering::SeqCst);
-                        println!("process {}, {}: {error:#}", life.process, self.client.name);
-                    }
-                }
-            } else {
+            let finished = match life.live(&mut running, shared) {
+                Ended::Run => running.finish(),
+                Ended::Killed => Ok(running.take_events()),
+                Ended::Program => running.wait(),
+            };
+            match finished {
+                Ok(events) => life.take(events),
+                Err(error) => shared.note_end(life.process, &self.client, &error),
+            }
+            if !shared.is_stopping() {
                 thread::sleep(AWAY);
-                life.take(running.take_events());
             }
             life.abandon_commit();
             next = life.next;
@@ -109,22 +118,20 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Whether the run stops; otherwise the program has ended or was killed.
-    fn live(&mut self, running: &mut Running, shared: &Shared) -> bool {
+    fn live(&mut self, running: &mut Running, shared: &Shared) -> Ended {
         while !shared.is_stopping() {
             self.take(running.take_events());
             if running.has_ended() {
-                shared.ended.fetch_add(1, Ordering::SeqCst);
-                return false;
+                return Ended::Program;
             }
             if matches!(self.consumer.reads, Reads::As(_)) && take_one(&shared.kill_members) {
                 running.kill();
                 shared.members_killed.fetch_add(1, Ordering::SeqCst);
-                return false;
+                return Ended::Killed;
             }
             thread::sleep(TICK);
         }
-        true
+        Ended::Run
     }
 
     fn take(&mut self, events: Vec<Said>) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use anyhow::Error;
 use hallows_testkit::history::{Action, Key, Operation, Process};
 
 use crate::clients::Program;
@@ -86,6 +87,18 @@ impl Shared {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
+    }
+
+    /// A program ended by itself, or not well.
+    pub(super) fn note_end(&self, process: Process, client: &Client, error: &Error) {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        // Of a long complaint, the end says most.
+        let told = format!("{error:#}");
+        println!(
+            "process {process}, {}: {}",
+            client.name,
+            told.lines().next_back().unwrap_or_default()
+        );
     }
 
     pub(super) fn next_process(&self) -> Process {

@@ -4,11 +4,10 @@
 //! its tries did.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use hallows_testkit::history::{Action, Key, Operation, Outcome, Process, Value};
 
 use super::load::{AWAY, Client, Shared, TICK, Topic, at, now_ns};
@@ -139,16 +138,15 @@ impl Life {
     /// Lets the program end and returns its history.
     fn settle(mut self, producer: &Producer, ended: bool, shared: &Shared) -> Vec<Operation> {
         self.note(producer.topic);
-        let finished = self.running.take().filter(|_| !ended).map(Running::finish);
+        let has_ended = self.has_ended();
+        let finished = match self.running.take() {
+            Some(running) if has_ended => running.wait(),
+            Some(running) if !ended => running.finish(),
+            _ => Err(anyhow!("it heard nothing for {} s", SILENCE_MAX.as_secs())),
+        };
         match finished {
-            Some(Ok(events)) => self.take(events, producer.topic),
-            Some(Err(error)) => {
-                shared.ended.fetch_add(1, Ordering::SeqCst);
-                println!("process {}, {}: {error:#}", self.process, producer.client.name);
-            }
-            None => {
-                shared.ended.fetch_add(1, Ordering::SeqCst);
-            }
+            Ok(events) => self.take(events, producer.topic),
+            Err(error) => shared.note_end(self.process, &producer.client, &error),
         }
         self.operations(producer.idempotent)
     }
