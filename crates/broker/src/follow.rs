@@ -9,6 +9,7 @@ use hallows_runtime::{ConnectionId, Output};
 use hallows_types::ShardId;
 
 use crate::connection::Connection;
+use crate::controller::METADATA_PARTITION;
 use crate::op::Op;
 use crate::shard::{Life, Shard};
 
@@ -50,7 +51,7 @@ pub(crate) enum Owners {
 impl Owners {
     /// Counts the owner of one more part.
     pub(crate) fn add(&mut self, op: &Op, owner: ShardId) {
-        if matches!(op, Op::Admin(_) | Op::ListGroups(_)) {
+        if matches!(op, Op::Admin(_) | Op::ListGroups(_) | Op::Partition(METADATA_PARTITION, _)) {
             return;
         }
         *self = match *self {

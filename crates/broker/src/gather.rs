@@ -3,6 +3,7 @@
 use hallows_types::{Monotonic, ShardId};
 
 use crate::context::{Outcome, RequestContext};
+use crate::controller::{CONTROLLER, METADATA_PARTITION};
 use crate::follow::Owners;
 use crate::message::{Body, Message};
 use crate::op::{Op, OpAnswer, ReplyRow, ReplyTo};
@@ -94,6 +95,8 @@ impl Shard {
     /// The shard that owns an op's subject; this one when the subject does not exist, which then says so.
     fn owner(&self, op: &Op) -> ShardId {
         match op {
+            // No topic of the image: the log that the image is made of.
+            Op::Partition(METADATA_PARTITION, _) => CONTROLLER,
             Op::Partition(id, _) => self
                 .image
                 .topic_by_id(id.topic)
@@ -102,7 +105,7 @@ impl Shard {
             Op::Fetch(fetch) => fetch
                 .session_shard(self.shard_count)
                 .unwrap_or_else(|| self.home_of(fetch)),
-            Op::Admin(_) => crate::controller::CONTROLLER,
+            Op::Admin(_) => CONTROLLER,
             Op::ListGroups(list) => list.shard,
         }
     }

@@ -76,7 +76,7 @@ pub(crate) enum PartitionOp {
     },
     /// The producers the partition remembers.
     Producers,
-    /// Its size on disk.
+    /// Its size on disk, where its log ends, whether it stopped for good.
     Describe,
     /// Work for the coordinator whose log this partition is.
     Group(Box<GroupOp>),
@@ -111,7 +111,7 @@ pub(crate) enum OpAnswer {
     /// To [`PartitionOp::Producers`].
     Producers(Result<Vec<ProducerState>, PartitionFailure>),
     /// To [`PartitionOp::Describe`].
-    Described(Result<PartitionSize, PartitionFailure>),
+    Described(Result<PartitionDescription, PartitionFailure>),
     /// To [`Op::Fetch`].
     Fetch(Box<FetchAnswer>),
     /// To [`Op::Admin`].
@@ -164,9 +164,17 @@ impl PartitionFailure {
     }
 }
 
-/// What DescribeLogDirs tells of one partition.
+/// What is told of one partition besides its records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct PartitionSize {
+pub(crate) struct PartitionDescription {
     /// Bytes of batches.
     pub(crate) size_bytes: u64,
+    /// The epoch of the next batch.
+    pub(crate) leader_epoch: LeaderEpoch,
+    /// The end of what is acknowledged, exclusive; at most `log_end`.
+    pub(crate) high_watermark: Offset,
+    /// The offset of the next record.
+    pub(crate) log_end: Offset,
+    /// Whether it stopped for good, so that nobody leads it.
+    pub(crate) has_failed: bool,
 }

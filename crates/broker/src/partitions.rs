@@ -10,7 +10,7 @@ use hallows_types::{LeaderEpoch, Offset, PartitionId};
 use crate::coordinator::GroupAnswer;
 use crate::fetch::{ReadOp, Watcher};
 use crate::op::{
-    AppendDone, AppendFailure, OffsetQuery, OpAnswer, PartitionFailure, PartitionOp, PartitionSize, ReplyTo,
+    AppendDone, AppendFailure, OffsetQuery, OpAnswer, PartitionDescription, PartitionFailure, PartitionOp, ReplyTo,
 };
 use crate::shard::Shard;
 
@@ -102,10 +102,15 @@ impl Shard {
                 self.tell(reply, OpAnswer::Producers(Ok(producers)));
             }
             PartitionOp::Describe => {
-                let size = PartitionSize {
-                    size_bytes: self.storage.partition(key).size_bytes(),
+                let partition = self.storage.partition(key);
+                let description = PartitionDescription {
+                    size_bytes: partition.size_bytes(),
+                    leader_epoch: partition.leader_epoch(),
+                    high_watermark: partition.high_watermark(),
+                    log_end: partition.log_end(),
+                    has_failed: partition.failure().is_some(),
                 };
-                self.tell(reply, OpAnswer::Described(Ok(size)));
+                self.tell(reply, OpAnswer::Described(Ok(description)));
             }
             PartitionOp::Group(group) => self.group(reply, id, *group),
         }

@@ -28,7 +28,8 @@ pub(crate) fn serve(arguments: &ServeArguments) -> Result<Exit, Failure> {
     let environment = std::env::vars_os();
     let environment =
         environment.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let config = arguments.load(environment)?;
+    let mut config = arguments.load(environment)?;
+    config.data_directory = told_directory(&config.data_directory);
     // Before anything is started: a signal that comes early is then a clean stop too.
     let signals = Signals::new([SIGINT, SIGTERM])?;
     machine::allow_open_files();
@@ -84,6 +85,15 @@ fn start(
         tracing::warn!(%error, "nobody reads what the start has to say");
     }
     Ok(running)
+}
+
+/// Clients are told an absolute path, as by Kafka: they have it from elsewhere, and give it back.
+fn told_directory(configured: &str) -> String {
+    std::path::absolute(configured).map_or_else(
+        // Nothing that could be opened; opening says why.
+        |_| configured.to_owned(),
+        |path| path.to_string_lossy().into_owned(),
+    )
 }
 
 fn shard_count(config: &BrokerConfig) -> u16 {

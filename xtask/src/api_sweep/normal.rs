@@ -115,6 +115,7 @@ const KEYS: &[&str] = &[
     "BrokerId",
     "Index",
     "PartitionIndex",
+    "PartitionId",
     "Partition",
     "Key",
     "ApiKey",

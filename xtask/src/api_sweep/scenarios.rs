@@ -13,6 +13,7 @@ mod metadata;
 mod offsets;
 mod produce;
 mod producer;
+mod replicas;
 mod sessions;
 mod topics;
 
@@ -121,6 +122,20 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         &["IncrementalAlterConfigs"],
         configs::incremental,
     ),
+    each("list-config-resources", &["ListConfigResources"], configs::list_resources),
+    each("elect-leaders", &["ElectLeaders"], replicas::elect),
+    each("alter-replica-log-dirs", &["AlterReplicaLogDirs"], replicas::alter_log_dirs),
+    each(
+        "alter-partition-reassignments",
+        &["AlterPartitionReassignments"],
+        replicas::alter_reassignments,
+    ),
+    each(
+        "list-partition-reassignments",
+        &["ListPartitionReassignments"],
+        replicas::list_reassignments,
+    ),
+    each("describe-quorum", &["DescribeQuorum"], replicas::describe_quorum),
     each("describe-cluster", &["DescribeCluster"], admin::describe_cluster),
     each("describe-log-dirs", &["DescribeLogDirs"], admin::describe_log_dirs),
     each("api-versions", &["ApiVersions"], admin::api_versions),

@@ -56,6 +56,9 @@ fn default_message(code: ErrorCode) -> &'static str {
         ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => "This server does not host this topic-partition.",
         ErrorCode::UNKNOWN_TOPIC_ID => "This server does not host this topic ID.",
         ErrorCode::TOPIC_DELETION_DISABLED => "Topic deletion is disabled.",
+        ErrorCode::ELECTION_NOT_NEEDED => "Leader election not needed for topic partition.",
+        ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE => "The preferred leader was not available.",
+        ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE => "Eligible topic partition leaders are not available.",
         ErrorCode::INVALID_REQUEST => "The request names it more than once, or by name and by id.",
         code => code.name(),
     }

@@ -51,7 +51,11 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             }
         }
     }
-    let mut plan = Plan::new();
+    let mut plan = if request.topics.is_none() {
+        Plan::of_everything()
+    } else {
+        Plan::new()
+    };
     for (topic, ids) in &wanted {
         for id in ids {
             plan.ask(topic, *id, PartitionOp::Describe);
@@ -87,9 +91,9 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
 /// `None` for a partition that went away meanwhile.
 fn described(partition_index: i32, told: Option<OpAnswer>) -> Option<DescribeLogDirsPartition> {
     match told {
-        Some(OpAnswer::Described(Ok(size))) => Some(DescribeLogDirsPartition {
+        Some(OpAnswer::Described(Ok(description))) => Some(DescribeLogDirsPartition {
             partition_index,
-            partition_size: i64::try_from(size.size_bytes).unwrap_or(i64::MAX),
+            partition_size: i64::try_from(description.size_bytes).unwrap_or(i64::MAX),
             offset_lag: 0,
             is_future_key: false,
         }),

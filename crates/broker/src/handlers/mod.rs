@@ -8,6 +8,8 @@ use crate::shard::Shard;
 
 pub(crate) mod admin;
 mod alter_configs;
+mod alter_partition_reassignments;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod by_partition;
 mod configs;
@@ -21,7 +23,9 @@ mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_producers;
+mod describe_quorum;
 mod describe_topic_partitions;
+mod elect_leaders;
 mod fetch;
 mod find_coordinator;
 mod groups;
@@ -30,8 +34,10 @@ mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
+mod list_config_resources;
 mod list_groups;
 mod list_offsets;
+mod list_partition_reassignments;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -79,13 +85,19 @@ pub(crate) const SERVED: &[Served] = &[
     served(ApiKey::OffsetForLeaderEpoch, 2, 4),
     served(ApiKey::DescribeConfigs, 1, 4),
     served(ApiKey::AlterConfigs, 0, 2),
+    served(ApiKey::AlterReplicaLogDirs, 1, 2),
     served(ApiKey::DescribeLogDirs, 1, 5),
     served(ApiKey::CreatePartitions, 0, 3),
     served(ApiKey::DeleteGroups, 0, 2),
+    served(ApiKey::ElectLeaders, 0, 2),
     served(ApiKey::IncrementalAlterConfigs, 0, 1),
+    served(ApiKey::AlterPartitionReassignments, 0, 1),
+    served(ApiKey::ListPartitionReassignments, 0, 0),
     served(ApiKey::OffsetDelete, 0, 0),
+    served(ApiKey::DescribeQuorum, 0, 2),
     served(ApiKey::DescribeCluster, 0, 2),
     served(ApiKey::DescribeProducers, 0, 0),
+    served(ApiKey::ListConfigResources, 0, 1),
     served(ApiKey::DescribeTopicPartitions, 0, 0),
 ];
 
@@ -139,6 +151,12 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, frame: BytesMut
         ApiKey::DescribeCluster => describe_cluster::handle(shard, &context, body),
         ApiKey::DescribeProducers => describe_producers::handle(shard, context, body),
         ApiKey::DescribeTopicPartitions => describe_topic_partitions::handle(shard, &context, body),
+        ApiKey::ListConfigResources => list_config_resources::handle(shard, &context, body),
+        ApiKey::ElectLeaders => elect_leaders::handle(shard, context, body),
+        ApiKey::AlterReplicaLogDirs => alter_replica_log_dirs::handle(shard, context, body),
+        ApiKey::AlterPartitionReassignments => alter_partition_reassignments::handle(shard, &context, body),
+        ApiKey::ListPartitionReassignments => list_partition_reassignments::handle(shard, &context, body),
+        ApiKey::DescribeQuorum => describe_quorum::handle(shard, context, body),
         api => Outcome::Close(format!("{} is advertised and has no handler", api.name())),
     }
 }

@@ -1,8 +1,9 @@
-//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs.
+//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs, ListConfigResources.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
+use super::replicas::without_throttle;
 use crate::api_sweep::side::Side;
 
 /// Kinds of resources.
@@ -270,4 +271,73 @@ pub(super) fn incremental(side: &mut Side<'_>, version: i16) -> Result<()> {
     )?;
     ask("none", json!([]))?;
     then(side, &name)
+}
+
+/// Gives a resource one setting, or takes it away.
+fn set_one(side: &mut Side<'_>, kind: i8, resource: &str, name: &str, value: Option<&str>) -> Result<()> {
+    let operation = if value.is_some() { SET } else { DELETE };
+    let config = json!({"Name": name, "ConfigOperation": operation, "Value": value});
+    let resource = json!({"ResourceType": kind, "ResourceName": resource, "Configs": [config]});
+    let answer = side.quiet("IncrementalAlterConfigs", 1, &json!({"Resources": [resource]}))?;
+    let code = &answer["Responses"][0]["ErrorCode"];
+    ensure!(code.as_i64() == Some(0), "cannot set {name}: error {code}");
+    side.settle();
+    Ok(())
+}
+
+pub(super) fn list_resources(side: &mut Side<'_>, version: i16) -> Result<()> {
+    side.topic("a", 1)?;
+    let (group, prefix) = (side.name("group"), side.name(""));
+    // Kafka 3.9, which knows version 0 only, has no settings of groups by default.
+    if version >= 1 {
+        set_one(side, GROUP, &group, "consumer.session.timeout.ms", Some("45000"))?;
+    }
+    set_one(side, BROKER, "", "message.max.bytes", Some("1048589"))?;
+    let lists: &[&[i8]] = if version == 0 {
+        &[&[]]
+    } else {
+        &[
+            &[],
+            &[TOPIC],
+            &[BROKER],
+            &[LOGGER],
+            &[METRICS],
+            &[GROUP],
+            &[TOPIC, GROUP],
+            &[GROUP, TOPIC, GROUP],
+            &[BROKER, LOGGER],
+        ]
+    };
+    for kinds in lists {
+        let body = if version == 0 { json!({}) } else { json!({"ResourceTypes": kinds}) };
+        let mut answer = side.quiet("ListConfigResources", version, &body)?;
+        // Of what other scenarios made nothing is told; nodes and the name of all of them have no letters.
+        if let Some(resources) = answer["ConfigResources"].as_array_mut() {
+            resources.retain(|resource| {
+                let name = resource["ResourceName"].as_str().unwrap_or_default();
+                name.starts_with(&prefix) || !name.contains(char::is_alphabetic)
+            });
+            resources.sort_by_key(ToString::to_string);
+        }
+        side.note(&format!("kinds {kinds:?}"), "ListConfigResources", version, without_throttle(answer));
+    }
+    if version >= 1 {
+        for kinds in [&[1_i8][..], &[0], &[-1], &[99], &[TOPIC, 99]] {
+            side.ask(
+                &format!("kinds {kinds:?}"),
+                "ListConfigResources",
+                version,
+                &json!({"ResourceTypes": kinds}),
+            )?;
+        }
+    }
+    set_one(side, BROKER, "", "message.max.bytes", None)?;
+    if version == 0 {
+        return Ok(());
+    }
+    set_one(side, GROUP, &group, "consumer.session.timeout.ms", None)?;
+    let answer = side.quiet("ListConfigResources", version, &json!({"ResourceTypes": [GROUP]}))?;
+    let listed = answer["ConfigResources"].as_array().is_some_and(|all| all.iter().any(|one| one["ResourceName"] == *group));
+    side.note("the group without settings is listed", "ListConfigResources", version, listed);
+    Ok(())
 }

@@ -37,11 +37,17 @@ pub(super) const APIS: &[&str] = &[
     "DescribeCluster",
     "DescribeProducers",
     "DescribeTopicPartitions",
+    "ElectLeaders",
+    "AlterReplicaLogDirs",
+    "AlterPartitionReassignments",
+    "ListPartitionReassignments",
+    "DescribeQuorum",
+    "ListConfigResources",
 ];
 /// APIs whose request of defaults asks for everything the broker has.
 const ALL_BY_DEFAULT: &[&str] = &["ListGroups"];
 /// APIs that answer everything the broker has where a list is null.
-const ALL_BY_NULL: &[&str] = &["Metadata", "DescribeLogDirs"];
+const ALL_BY_NULL: &[&str] = &["Metadata", "DescribeLogDirs", "ElectLeaders"];
 
 /// A request of defaults, except that it wants an answer and creates nothing.
 fn defaults(api: &str, version: i16) -> Value {
@@ -50,6 +56,8 @@ fn defaults(api: &str, version: i16) -> Value {
         // No list, or an empty one in version 0, would mean every topic there is.
         "Metadata" if version == 0 => json!({"Topics": [{"Name": "no spaces allowed"}]}),
         "DescribeTopicPartitions" => json!({"Topics": [{"Name": "no spaces allowed"}]}),
+        // Nobody asks clients for metrics; no list would mean every kind of resource.
+        "ListConfigResources" if version >= 1 => json!({"ResourceTypes": [16]}),
         "DescribeLogDirs" => json!({"Topics": []}),
         "OffsetFetch" if version < 8 => json!({"GroupId": "", "Topics": []}),
         _ => json!({}),
