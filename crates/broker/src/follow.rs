@@ -51,7 +51,10 @@ pub(crate) enum Owners {
 impl Owners {
     /// Counts the owner of one more part.
     pub(crate) fn add(&mut self, op: &Op, owner: ShardId) {
-        if matches!(op, Op::Admin(_) | Op::ListGroups(_) | Op::Partition(METADATA_PARTITION, _)) {
+        if matches!(
+            op,
+            Op::Admin(_) | Op::ListGroups(_) | Op::Partition(METADATA_PARTITION, _)
+        ) {
             return;
         }
         *self = match *self {

@@ -122,9 +122,17 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         &["IncrementalAlterConfigs"],
         configs::incremental,
     ),
-    each("list-config-resources", &["ListConfigResources"], configs::list_resources),
+    each(
+        "list-config-resources",
+        &["ListConfigResources"],
+        configs::list_resources,
+    ),
     each("elect-leaders", &["ElectLeaders"], replicas::elect),
-    each("alter-replica-log-dirs", &["AlterReplicaLogDirs"], replicas::alter_log_dirs),
+    each(
+        "alter-replica-log-dirs",
+        &["AlterReplicaLogDirs"],
+        replicas::alter_log_dirs,
+    ),
     each(
         "alter-partition-reassignments",
         &["AlterPartitionReassignments"],

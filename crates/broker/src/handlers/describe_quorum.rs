@@ -46,9 +46,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
                 partitions: topic
                     .partitions
                     .iter()
-                    .map(|partition| {
-                        failed(partition.partition_index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
-                    })
+                    .map(|partition| failed(partition.partition_index, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))
                     .collect(),
             })
             .collect();

@@ -135,12 +135,7 @@ fn result(partition_id: i32, result: ItemResult) -> PartitionResult {
 }
 
 /// Every partition of the request, refused: version 0 has no other place for it.
-fn refuse(
-    shard: &Shard,
-    context: &RequestContext,
-    request: &ElectLeadersRequest<'_>,
-    refused: &ItemResult,
-) -> Outcome {
+fn refuse(shard: &Shard, context: &RequestContext, request: &ElectLeadersRequest<'_>, refused: &ItemResult) -> Outcome {
     let topics = request.topic_partitions.as_deref().unwrap_or_default();
     if let Some(too_many) = shard.refuse_named(topics.iter().map(|topic| topic.partitions.len()).sum()) {
         return too_many;

@@ -28,7 +28,11 @@ const fn kinds(version: i16) -> &'static [i8] {
 pub(crate) fn handle(shard: &Shard, context: &RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(ListConfigResourcesRequest, context, body);
     match wanted(context, &request) {
-        Ok(wanted) => respond(context, ErrorCode::NONE, list(&shard.image, shard.identity.node_id, &wanted)),
+        Ok(wanted) => respond(
+            context,
+            ErrorCode::NONE,
+            list(&shard.image, shard.identity.node_id, &wanted),
+        ),
         Err(code) => respond(context, code, Vec::new()),
     }
 }

@@ -309,7 +309,11 @@ pub(super) fn list_resources(side: &mut Side<'_>, version: i16) -> Result<()> {
         ]
     };
     for kinds in lists {
-        let body = if version == 0 { json!({}) } else { json!({"ResourceTypes": kinds}) };
+        let body = if version == 0 {
+            json!({})
+        } else {
+            json!({"ResourceTypes": kinds})
+        };
         let mut answer = side.quiet("ListConfigResources", version, &body)?;
         // Of what other scenarios made nothing is told; nodes and the name of all of them have no letters.
         if let Some(resources) = answer["ConfigResources"].as_array_mut() {
@@ -319,7 +323,12 @@ pub(super) fn list_resources(side: &mut Side<'_>, version: i16) -> Result<()> {
             });
             resources.sort_by_key(ToString::to_string);
         }
-        side.note(&format!("kinds {kinds:?}"), "ListConfigResources", version, without_throttle(answer));
+        side.note(
+            &format!("kinds {kinds:?}"),
+            "ListConfigResources",
+            version,
+            without_throttle(answer),
+        );
     }
     if version >= 1 {
         for kinds in [&[1_i8][..], &[0], &[-1], &[99], &[TOPIC, 99]] {
@@ -337,7 +346,14 @@ pub(super) fn list_resources(side: &mut Side<'_>, version: i16) -> Result<()> {
     }
     set_one(side, GROUP, &group, "consumer.session.timeout.ms", None)?;
     let answer = side.quiet("ListConfigResources", version, &json!({"ResourceTypes": [GROUP]}))?;
-    let listed = answer["ConfigResources"].as_array().is_some_and(|all| all.iter().any(|one| one["ResourceName"] == *group));
-    side.note("the group without settings is listed", "ListConfigResources", version, listed);
+    let listed = answer["ConfigResources"]
+        .as_array()
+        .is_some_and(|all| all.iter().any(|one| one["ResourceName"] == *group));
+    side.note(
+        "the group without settings is listed",
+        "ListConfigResources",
+        version,
+        listed,
+    );
     Ok(())
 }

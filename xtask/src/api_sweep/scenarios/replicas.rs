@@ -181,10 +181,7 @@ pub(super) fn alter_reassignments(side: &mut Side<'_>, version: i16) -> Result<(
         ask("cancelled, a missing partition", json!([one(&name, 9, Value::Null)]))?;
         ask("a missing topic", json!([one(&missing, 0, json!([NODE]))]))?;
         ask("cancelled, a missing topic", json!([one(&missing, 0, Value::Null)]))?;
-        ask(
-            "an illegal name",
-            json!([one("no spaces allowed", 0, json!([NODE]))]),
-        )?;
+        ask("an illegal name", json!([one("no spaces allowed", 0, json!([NODE]))]))?;
         let two = json!([{"PartitionIndex": 0, "Replicas": [NODE]}, {"PartitionIndex": 1, "Replicas": [9]}]);
         ask("one may and one may not", json!([{"Name": name, "Partitions": two}]))?;
         let twice = json!([{"PartitionIndex": 0, "Replicas": [NODE]}, {"PartitionIndex": 0, "Replicas": null}]);
@@ -196,7 +193,12 @@ pub(super) fn alter_reassignments(side: &mut Side<'_>, version: i16) -> Result<(
         ask("a topic without partitions", json!([{"Name": name, "Partitions": []}]))?;
         ask("none", json!([]))?;
     }
-    list_reassigned(side, 0, "what goes on then", &json!([{"Name": name, "PartitionIndexes": [0, 1]}]))
+    list_reassigned(
+        side,
+        0,
+        "what goes on then",
+        &json!([{"Name": name, "PartitionIndexes": [0, 1]}]),
+    )
 }
 
 fn list_reassigned(side: &mut Side<'_>, version: i16, label: &str, topics: &Value) -> Result<()> {
@@ -210,13 +212,19 @@ pub(super) fn list_reassignments(side: &mut Side<'_>, version: i16) -> Result<()
     let missing = side.name("missing");
     let mut ask = |label: &str, topics: Value| list_reassigned(side, version, label, &topics);
     ask("two partitions", json!([{"Name": name, "PartitionIndexes": [0, 1]}]))?;
-    ask("a missing partition", json!([{"Name": name, "PartitionIndexes": [9, -1]}]))?;
+    ask(
+        "a missing partition",
+        json!([{"Name": name, "PartitionIndexes": [9, -1]}]),
+    )?;
     ask("a missing topic", json!([{"Name": missing, "PartitionIndexes": [0]}]))?;
     ask(
         "an illegal name",
         json!([{"Name": "no spaces allowed", "PartitionIndexes": [0]}]),
     )?;
-    ask("a topic without partitions", json!([{"Name": name, "PartitionIndexes": []}]))?;
+    ask(
+        "a topic without partitions",
+        json!([{"Name": name, "PartitionIndexes": []}]),
+    )?;
     ask("none", json!([]))?;
     ask("everything", Value::Null)
 }
@@ -234,15 +242,25 @@ pub(super) fn describe_quorum(side: &mut Side<'_>, version: i16) -> Result<()> {
         version,
         high_watermark(&after) > before_end,
     );
-    let mut ask = |label: &str, topics: Value| {
-        side.ask(label, "DescribeQuorum", version, &json!({"Topics": topics}))
-    };
+    let mut ask = |label: &str, topics: Value| side.ask(label, "DescribeQuorum", version, &json!({"Topics": topics}));
     let part = |index: i32| json!({"PartitionIndex": index});
-    ask("another partition", json!([{"TopicName": METADATA_LOG, "Partitions": [part(1)]}]))?;
-    ask("two partitions", json!([{"TopicName": METADATA_LOG, "Partitions": [part(0), part(1)]}]))?;
-    ask("its partition twice", json!([{"TopicName": METADATA_LOG, "Partitions": [part(0), part(0)]}]))?;
+    ask(
+        "another partition",
+        json!([{"TopicName": METADATA_LOG, "Partitions": [part(1)]}]),
+    )?;
+    ask(
+        "two partitions",
+        json!([{"TopicName": METADATA_LOG, "Partitions": [part(0), part(1)]}]),
+    )?;
+    ask(
+        "its partition twice",
+        json!([{"TopicName": METADATA_LOG, "Partitions": [part(0), part(0)]}]),
+    )?;
     ask("no partition", json!([{"TopicName": METADATA_LOG, "Partitions": []}]))?;
-    ask("another topic", json!([{"TopicName": "__consumer_offsets", "Partitions": [part(0)]}]))?;
+    ask(
+        "another topic",
+        json!([{"TopicName": "__consumer_offsets", "Partitions": [part(0)]}]),
+    )?;
     ask(
         "two topics",
         json!([{"TopicName": METADATA_LOG, "Partitions": [part(0)]}, {"TopicName": "x", "Partitions": [part(0)]}]),
@@ -252,7 +270,9 @@ pub(super) fn describe_quorum(side: &mut Side<'_>, version: i16) -> Result<()> {
 }
 
 fn high_watermark(answer: &Value) -> i64 {
-    answer["Topics"][0]["Partitions"][0]["HighWatermark"].as_i64().unwrap_or(-1)
+    answer["Topics"][0]["Partitions"][0]["HighWatermark"]
+        .as_i64()
+        .unwrap_or(-1)
 }
 
 /// The numbers of a broker's own log as what can be said of every broker's.
@@ -264,7 +284,11 @@ fn judge(mut answer: Value) -> Value {
     partition["LeaderEpoch"] = Value::from(if epoch >= 0 { "an epoch" } else { "none" });
     for voter in partition["CurrentVoters"].as_array_mut().into_iter().flatten() {
         let end = voter["LogEndOffset"].as_i64().unwrap_or(-1);
-        voter["LogEndOffset"] = Value::from(if end >= committed { "the high watermark or above" } else { "below" });
+        voter["LogEndOffset"] = Value::from(if end >= committed {
+            "the high watermark or above"
+        } else {
+            "below"
+        });
         for time in ["LastFetchTimestamp", "LastCaughtUpTimestamp"] {
             if voter.get(time).is_some() {
                 voter[time] = Value::from(if is_now(&voter[time]) { "now" } else { "another time" });
@@ -275,7 +299,12 @@ fn judge(mut answer: Value) -> Value {
             voter["ReplicaDirectoryId"] = Value::from(if known { "an id" } else { "none" });
         }
     }
-    for node in answer.get_mut("Nodes").and_then(Value::as_array_mut).into_iter().flatten() {
+    for node in answer
+        .get_mut("Nodes")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         for listener in node["Listeners"].as_array_mut().into_iter().flatten() {
             listener["Host"] = Value::from("*");
             listener["Port"] = Value::from("*");
@@ -285,7 +314,9 @@ fn judge(mut answer: Value) -> Value {
 }
 
 fn is_now(time: &Value) -> bool {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis());
     let time = time.as_u64().map_or(0, u128::from);
     now.abs_diff(time) < CLOCK_TOLERANCE_MS
 }
