@@ -285,6 +285,19 @@ fn set_one(side: &mut Side<'_>, kind: i8, resource: &str, name: &str, value: Opt
     Ok(())
 }
 
+/// Which kinds are listed; none stands for all.
+const LISTED_KINDS: &[&[i8]] = &[
+    &[],
+    &[TOPIC],
+    &[BROKER],
+    &[LOGGER],
+    &[METRICS],
+    &[GROUP],
+    &[TOPIC, GROUP],
+    &[GROUP, TOPIC, GROUP],
+    &[BROKER, LOGGER],
+];
+
 pub(super) fn list_resources(side: &mut Side<'_>, version: i16) -> Result<()> {
     side.topic("a", 1)?;
     let (group, prefix) = (side.name("group"), side.name(""));
@@ -293,21 +306,7 @@ pub(super) fn list_resources(side: &mut Side<'_>, version: i16) -> Result<()> {
         set_one(side, GROUP, &group, "consumer.session.timeout.ms", Some("45000"))?;
     }
     set_one(side, BROKER, "", "message.max.bytes", Some("1048589"))?;
-    let lists: &[&[i8]] = if version == 0 {
-        &[&[]]
-    } else {
-        &[
-            &[],
-            &[TOPIC],
-            &[BROKER],
-            &[LOGGER],
-            &[METRICS],
-            &[GROUP],
-            &[TOPIC, GROUP],
-            &[GROUP, TOPIC, GROUP],
-            &[BROKER, LOGGER],
-        ]
-    };
+    let lists = if version == 0 { &LISTED_KINDS[..1] } else { LISTED_KINDS };
     for kinds in lists {
         let body = if version == 0 {
             json!({})
