@@ -76,32 +76,68 @@ impl Recovery {
 
     /// The state of every partition at its end, as of now; older checkpoints go. Of a failed partition the old record is
     /// kept, so that the next start knows as well what must be there. Gives what was recorded, per shard.
+    ///
+    /// The files are replaced one by one, and a start may be cut off between any two of them. Until all are written, a
+    /// file keeps the records of partitions that leave it for other shards: each is in one file at least at any time.
     fn write_checkpoints(&self, shards: &[Vec<Recovered>]) -> Result<Vec<BTreeMap<PartitionId, Bytes>>, OpenError> {
-        let mut written = BTreeSet::new();
-        let mut recorded = Vec::with_capacity(shards.len());
-        for (number, recovered) in shards.iter().enumerate() {
-            let shard = ShardId(u16::try_from(number).expect("shards are bounded by cores"));
-            let partitions = recovered.iter().map(|recovered| &recovered.partition);
-            let records: BTreeMap<_, _> = partitions
-                .filter_map(|partition| Some((partition.id, self.record_of(partition)?)))
-                .collect();
-            let path = checkpoint::path(shard);
-            let bytes: Vec<u8> = records.values().flatten().copied().collect();
-            let op = DiskOp::Replace {
-                path: path.clone(),
-                data: Bytes::from(encode(self.journals.sequence, &bytes)),
-            };
-            op.perform(&*self.disk)
-                .map_err(|source| cannot("write", &path, source))?;
-            written.insert(shard);
-            recorded.push(records);
+        let recorded: Vec<BTreeMap<PartitionId, Bytes>> =
+            shards.iter().map(|recovered| self.records_of(recovered)).collect();
+        for (shard, own) in (0..).map(ShardId).zip(&recorded) {
+            let leaving = self.leaving(shard, own, &recorded);
+            self.write_checkpoint(shard, own.values().chain(leaving))?;
         }
-        let gone: Vec<_> = self.checkpoint_shards.difference(&written).collect();
-        for shard in &gone {
-            let path = checkpoint::path(**shard);
+        for (shard, own) in (0..).map(ShardId).zip(&recorded) {
+            if !self.leaving(shard, own, &recorded).is_empty() {
+                self.write_checkpoint(shard, own.values())?;
+            }
+        }
+        self.remove_checkpoints_from(shards.len())?;
+        Ok(recorded)
+    }
+
+    fn records_of(&self, recovered: &[Recovered]) -> BTreeMap<PartitionId, Bytes> {
+        let partitions = recovered.iter().map(|recovered| &recovered.partition);
+        partitions
+            .filter_map(|partition| Some((partition.id, self.record_of(partition)?)))
+            .collect()
+    }
+
+    /// The records, as of now, of partitions that the shard's file on disk has and that another shard gets.
+    fn leaving<'a>(
+        &self,
+        shard: ShardId,
+        own: &BTreeMap<PartitionId, Bytes>,
+        recorded: &'a [BTreeMap<PartitionId, Bytes>],
+    ) -> Vec<&'a Bytes> {
+        let on_disk = self.checkpoint_shards.get(&shard).into_iter().flatten();
+        let leaving = on_disk.filter(|id| !own.contains_key(id));
+        leaving
+            .filter_map(|id| recorded.iter().find_map(|records| records.get(id)))
+            .collect()
+    }
+
+    fn write_checkpoint<'a>(&self, shard: ShardId, records: impl Iterator<Item = &'a Bytes>) -> Result<(), OpenError> {
+        let path = checkpoint::path(shard);
+        let bytes: Vec<u8> = records.flatten().copied().collect();
+        let op = DiskOp::Replace {
+            path: path.clone(),
+            data: Bytes::from(encode(self.journals.sequence, &bytes)),
+        };
+        let written = op.perform(&*self.disk);
+        written.map(drop).map_err(|source| cannot("write", &path, source))
+    }
+
+    /// Removes the files of shards that are gone.
+    fn remove_checkpoints_from(&self, shard_count: usize) -> Result<(), OpenError> {
+        let gone = self
+            .checkpoint_shards
+            .keys()
+            .filter(|shard| usize::from(shard.0) >= shard_count);
+        let gone: Vec<_> = gone.map(|shard| checkpoint::path(*shard)).collect();
+        for path in &gone {
             self.disk
-                .remove(&path)
-                .map_err(|source| cannot("remove", &path, source))?;
+                .remove(path)
+                .map_err(|source| cannot("remove", path, source))?;
         }
         if !gone.is_empty() {
             // Journals go next: a checkpoint that came back after some of them had gone would call them missing.
@@ -109,7 +145,7 @@ impl Recovery {
                 .sync_directory("")
                 .map_err(|source| cannot("sync", "checkpoints", source))?;
         }
-        Ok(recorded)
+        Ok(())
     }
 
     fn record_of(&self, partition: &Partition) -> Option<Bytes> {

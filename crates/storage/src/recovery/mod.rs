@@ -44,8 +44,8 @@ pub struct Recovery {
     clean: bool,
     /// What is known to be synced, per partition.
     records: BTreeMap<PartitionId, CheckpointRecord>,
-    /// Shards that have a checkpoint file.
-    checkpoint_shards: BTreeSet<ShardId>,
+    /// Shards that have a checkpoint file, and the partitions it has records of.
+    checkpoint_shards: BTreeMap<ShardId, BTreeSet<PartitionId>>,
     journals: Journals,
     /// Partitions given to [`Recovery::recover`].
     claimed: BTreeSet<PartitionId>,
@@ -72,7 +72,7 @@ impl Recovery {
             identity: opened.identity,
             clean,
             records: BTreeMap::new(),
-            checkpoint_shards: BTreeSet::new(),
+            checkpoint_shards: BTreeMap::new(),
             journals: Journals::default(),
             claimed: BTreeSet::new(),
             keep_orphans: false,
@@ -125,11 +125,12 @@ impl Recovery {
                 .strip_prefix("checkpoint-")
                 .and_then(|shard| shard.parse().ok());
             let Some(shard) = shard.map(ShardId) else { continue };
-            self.checkpoint_shards.insert(shard);
+            let recorded = self.checkpoint_shards.entry(shard).or_default();
             let data = read_file(&*self.disk, &entry.name).map_err(|source| cannot("read", &entry.name, source))?;
             match Checkpoint::decode(&data) {
                 Ok(checkpoint) => {
                     sequences.insert(shard, checkpoint.sequence);
+                    recorded.extend(checkpoint.records.keys());
                     checkpoint
                         .records
                         .into_values()

@@ -3,6 +3,7 @@
 //! A crash keeps a random part of what was written but not synced: whole writes, torn ones, or none; likewise of
 //! creations, renames and removals whose directory was not synced.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -33,6 +34,8 @@ struct State {
     durable_names: BTreeMap<String, usize>,
     /// Fails operations whose path contains the text.
     faults: Vec<(String, Fault)>,
+    /// So many changes still happen; all later ones fail.
+    changes_left: Cell<Option<u64>>,
     free_bytes: u64,
     read_only: bool,
     zeros: Vec<u64>,
@@ -119,6 +122,11 @@ impl MemoryDisk {
 
     pub fn fail(&self, path_part: &str, fault: Fault) {
         self.lock().faults.push((path_part.to_owned(), fault));
+    }
+
+    /// Lets so many changes happen and no later one.
+    pub fn cut_off_after(&self, changes: u64) {
+        self.lock().changes_left.set(Some(changes));
     }
 
     /// How many zeros each call wrote.
@@ -223,7 +231,14 @@ impl State {
         if broken {
             return Err(io::Error::other("injected"));
         }
-        Ok(())
+        match self.changes_left.get() {
+            Some(0) if fault != Fault::Read => Err(io::Error::other("cut off")),
+            Some(left) if fault != Fault::Read => {
+                self.changes_left.set(Some(left - 1));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn spend(&mut self, bytes: usize) -> io::Result<()> {
