@@ -40,6 +40,13 @@ impl Tail {
         released
     }
 
+    /// Lets go of everything but the oldest `count` batches; returns the bytes.
+    pub(crate) fn release_behind(&mut self, count: usize) -> u64 {
+        let released = self.batches.drain(count..).map(|batch| to_u64(batch.bytes.len())).sum();
+        self.bytes -= released;
+        released
+    }
+
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -21,6 +21,7 @@ use crate::pool::Pool;
 use crate::producers::Producers;
 use crate::segment::{Segment, SegmentState};
 use crate::settings::LogConfig;
+use crate::tail::{Recent, Tail};
 
 /// Recovers one partition; damage becomes its failure.
 pub(super) fn recover(recovery: &mut Recovery, id: PartitionId, config: LogConfig, now: Now) -> Recovered {
@@ -51,6 +52,8 @@ fn give_up(recovered: &mut Recovered, failure: Failure) {
     let partition = &mut recovered.partition;
     partition.failure = Some(failure);
     partition.spare = Spare::None;
+    partition.tail = Tail::default();
+    partition.recent = Recent::default();
     partition.size_bytes = 0;
     let listed = recovered.listed.iter();
     partition.segments = listed

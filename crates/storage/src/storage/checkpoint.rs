@@ -373,8 +373,17 @@ impl Storage {
         stale
     }
 
-    /// A manifest was written: the checkpoint may have waited for it.
-    pub(super) fn checkpoint_manifest_done(&mut self, _key: PartitionKey) {
+    /// A partition has failed or was removed: the checkpoint goes on without it, whether it waited for its tail or for
+    /// its manifest.
+    pub(super) fn checkpoint_goes_on(&mut self, waited_for_tail: bool) {
+        if waited_for_tail {
+            self.checkpoint_partition_done();
+        }
+        self.checkpoint_manifest_done();
+    }
+
+    /// A manifest was written, or is not waited for any more.
+    pub(super) fn checkpoint_manifest_done(&mut self) {
         if matches!(self.checkpoint.phase, Phase::Manifests(_)) {
             self.recount_manifests();
         }

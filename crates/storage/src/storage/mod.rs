@@ -189,9 +189,7 @@ impl Storage {
         let bytes = partition.tail.bytes();
         let waiting = partition.checkpoint_target.take().is_some();
         self.tail_bytes -= bytes;
-        if waiting {
-            self.checkpoint_partition_done();
-        }
+        self.checkpoint_goes_on(waiting);
         self.enqueue(key);
     }
 
@@ -443,12 +441,13 @@ impl Storage {
         // What is not synced, or not even recorded, may have its only copy there.
         let only_journaled = partition.tail.bytes() > 0 || !partition.is_synced();
         let id = partition.id;
+        // Nobody reads it any more. What a write on its way refers to goes with the end of that write.
+        let in_flight = partition.write.map_or(0, |write| write.batches);
+        self.tail_bytes -= partition.tail.release_behind(in_flight);
         if only_journaled || !self.checkpoint.has_record(id) {
             self.journal.pin();
         }
-        if waiting {
-            self.checkpoint_partition_done();
-        }
+        self.checkpoint_goes_on(waiting);
         self.events.push_back(StorageEvent::Failed { key, failure });
     }
 

@@ -161,7 +161,7 @@ impl Storage {
         let dropped = partition.drop_expired(log_start);
         self.move_log_start(key, log_start);
         self.expire_segments(key, dropped);
-        self.checkpoint_manifest_done(key);
+        self.checkpoint_manifest_done();
         self.enqueue(key);
     }
 

@@ -75,6 +75,10 @@ impl Storage {
         if partition.removed {
             return;
         }
+        if partition.failure.is_some() {
+            self.tail_bytes -= partition.tail.release(write.batches);
+            return;
+        }
         if let Err(error) = result {
             if error.kind() == std::io::ErrorKind::StorageFull {
                 // The batches are still in memory (and in the journal): the same bytes are written again later.
