@@ -63,6 +63,8 @@ pub(crate) struct Controller {
     installing: BTreeMap<u64, Vec<(Option<ReplyTo>, AdminAnswer)>>,
     /// What each shard has installed.
     installed: Vec<u64>,
+    /// What all of them had at the start; the first change after an unclean one raises the leader epochs.
+    starting_version: u64,
 }
 
 impl Controller {
@@ -70,6 +72,7 @@ impl Controller {
         let installed = vec![image.version; usize::from(image.shard_count())];
         Self {
             key,
+            starting_version: image.version,
             newest: image,
             proposed: VecDeque::new(),
             installing: BTreeMap::new(),
@@ -165,10 +168,6 @@ impl Shard {
             self.install_topic(before.topic_by_id(*id).map(Arc::as_ref), *id);
         }
         self.dynamic_config_changed(&before);
-        if self.life == Life::Starting {
-            self.life = Life::Serving;
-            self.drive_all();
-        }
         if self.id == CONTROLLER {
             self.image_installed(CONTROLLER, version);
         } else {
@@ -235,11 +234,28 @@ impl Shard {
             return;
         };
         controller.installed[usize::from(shard.0)] = version;
+        let starting_version = controller.starting_version;
         let everywhere = controller.installed.iter().min().copied().unwrap_or(version);
         let waiting = controller.installing.split_off(&(everywhere + 1));
         let done = std::mem::replace(&mut controller.installing, waiting);
         for (reply, answer) in done.into_values().flatten() {
             self.tell(reply, OpAnswer::Admin(Box::new(answer)));
+        }
+        if self.life == Life::Starting && everywhere > starting_version {
+            for shard in (1..self.shard_count).map(ShardId) {
+                self.effects.message(shard, Message(Body::Serve));
+            }
+            self.serve();
+        }
+    }
+
+    /// Requests may start. Not before every shard has the raised leader epochs: a request that begins on one shard is
+    /// worked on by others, and one that appended under an old epoch could give offsets that a crash took away other
+    /// bytes, and no reader would notice.
+    pub(crate) fn serve(&mut self) {
+        if self.life == Life::Starting {
+            self.life = Life::Serving;
+            self.drive_all();
         }
     }
 }

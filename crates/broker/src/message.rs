@@ -22,4 +22,6 @@ pub(crate) enum Body {
     Image { image: Arc<Image>, changed: Arc<[TopicId]> },
     /// The receiver of an image has installed it.
     Installed { version: u64 },
+    /// Every shard has raised its leader epochs after an unclean stop: requests may start.
+    Serve,
 }

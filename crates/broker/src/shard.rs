@@ -96,7 +96,7 @@ pub struct Advertised {
 /// Where a shard is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Life {
-    /// Requests wait until the leader epochs of an unclean start are raised durably.
+    /// Requests wait until the leader epochs of an unclean start are raised, durably and on every shard.
     Starting,
     /// Requests are served.
     Serving,
@@ -129,7 +129,7 @@ impl Turn for Shard {
         let timer = self.timers.first().map_or(Monotonic::NEVER, |(deadline, _)| *deadline);
         timer
             .min(self.storage.next_deadline())
-            .min(self.coordinators.next_deadline())
+            .min(self.coordinators_deadline())
     }
 }
 
@@ -173,6 +173,7 @@ impl Shard {
             Body::Dirty(watcher) => self.session_dirty(watcher),
             Body::Image { image, changed } => self.install(image, &changed),
             Body::Installed { version } => self.image_installed(from, version),
+            Body::Serve => self.serve(),
         }
     }
 
@@ -197,11 +198,20 @@ impl Shard {
                 Timer::Fetch(row) => self.fetch_expire(row),
             }
         }
-        if self.coordinators.next_deadline() <= self.now.monotonic {
+        if self.coordinators_deadline() <= self.now.monotonic {
             self.coordinators_tick();
         }
         if self.storage.next_deadline() <= self.now.monotonic {
             self.storage.tick(self.now);
+        }
+    }
+
+    /// Groups change with time only while the shard serves: what changes is appended, which may not be yet or any more.
+    fn coordinators_deadline(&self) -> Monotonic {
+        if self.life == Life::Serving {
+            self.coordinators.next_deadline()
+        } else {
+            Monotonic::NEVER
         }
     }
 

@@ -1,5 +1,7 @@
 //! The simulation repeats itself, keeps its promises, and bites.
 
+mod starting;
+
 use super::*;
 use crate::options::Sabotage;
 use crate::plan::Level;
