@@ -77,6 +77,8 @@ impl ReadLog {
 pub(super) struct Auditor {
     link: Link,
     todo: VecDeque<Task>,
+    /// Tasks done so far.
+    learned: u64,
     /// What Metadata said.
     pub(super) metadata: Option<MetadataResponse>,
     pub(super) durabilities: BTreeMap<u32, Durability>,
@@ -91,6 +93,7 @@ impl Auditor {
         Self {
             link: Link::new(owner),
             todo: VecDeque::from([Task::Metadata]),
+            learned: 0,
             metadata: None,
             durabilities: BTreeMap::new(),
             logs: BTreeMap::new(),
@@ -102,6 +105,11 @@ impl Auditor {
     /// Whether everything was read.
     pub(super) fn is_done(&self) -> bool {
         self.todo.is_empty()
+    }
+
+    /// How much was learned so far.
+    pub(super) const fn learned(&self) -> u64 {
+        self.learned
     }
 
     /// What is missing.
@@ -336,6 +344,7 @@ impl Actor for Auditor {
     fn answered(&mut self, stage: &mut Stage<'_>, asked: Asked, answer: AnyResponse) -> Verdict {
         if self.learn(stage, asked, answer)? {
             self.todo.pop_front();
+            self.learned += 1;
             // At once: an audit is a long chain of answers. What was not learned waits for the next alarm.
             return self.act(stage);
         }

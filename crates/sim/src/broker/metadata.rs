@@ -37,7 +37,8 @@ impl Before {
         }
     }
 
-    /// Judges an answer, and notes topics whose creation had not been answered.
+    /// Judges an answer, and notes topics whose creation had not been answered: they are committed, and yet a shard that
+    /// has not installed them may not tell of them. Only an answered change is one that every shard has.
     ///
     /// # Errors
     /// A topic that is missing, or back, or another.
@@ -70,7 +71,7 @@ impl Before {
                 continue;
             };
             if topic.existence == Existence::Creating {
-                topic.created(found.topic_id);
+                topic.seen = Some(found.topic_id);
             } else if topic.existence == Existence::Exists && topic.id == TopicId::ZERO {
                 topic.id = found.topic_id;
             }

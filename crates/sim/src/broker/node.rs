@@ -25,9 +25,11 @@ const CALLS_UNTIL_INTERRUPTED_MAX: u64 = 400;
 const STOP_WAIT_MAX: u64 = 60_000_000_000;
 /// How long a start takes, in nanoseconds.
 const START_NS: u64 = 50_000_000;
-/// How long an audit may take, in nanoseconds.
+/// How long an audit may wait for its next answer, cut connections and all, in nanoseconds.
 const AUDIT_WAIT_MAX: u64 = 600_000_000_000;
-/// The same while the disk may fail: then the machine may have to be started again.
+/// After so many answers it has to end at once: a few topics were asked about over and over.
+const AUDIT_TASKS_MAX: u64 = 100_000;
+/// How long an audit may wait while the disk may fail: then the machine may have to be started again.
 const AUDIT_WAIT_WITH_FAULTS: u64 = 60_000_000_000;
 /// How often the auditor looks whether it has to ask again, in nanoseconds.
 const AUDIT_PACE: u64 = 20_000_000;
@@ -238,11 +240,16 @@ impl Run {
         let mut auditor = Auditor::new(AUDITOR);
         let mut random = Random::from_seed(self.random.next_u64());
         let mut operations = 0;
-        let deadline = self.world.now().monotonic.0 + patience;
+        let mut learned = auditor.learned();
+        let mut deadline = self.world.now().monotonic.0 + patience;
         self.alarm(1, AUDITOR as u64);
         while !auditor.is_done() {
             let happening = self.world.step().expect("the weather never ends");
             self.book.now = self.world.now().monotonic.0;
+            if auditor.learned() > learned && learned < AUDIT_TASKS_MAX {
+                learned = auditor.learned();
+                deadline = self.book.now + patience;
+            }
             if self.book.now > deadline {
                 tracing::debug!(missing = auditor.missing(), "the audit does not end");
                 return Ok(None);

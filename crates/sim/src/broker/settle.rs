@@ -51,7 +51,7 @@ fn topics(book: &mut Book, audit: &Auditor, was_clean: bool) -> Verdict {
     let mut never: Vec<u32> = Vec::new();
     for (number, topic) in &mut book.topics {
         let Some(found) = told.get(number) else {
-            ensure!(NAME, !topic.is_promised(), "{} is gone", topic.name);
+            ensure!(NAME, !topic.must_survive(), "{} is gone", topic.name);
             if topic.existence == Existence::Creating {
                 never.push(*number);
             }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use hallows_types::TopicId;
 
+use super::clients::KEPT_TOPICS;
 use crate::checks::assignments::Assignments;
 use crate::checks::committed_offsets::CommittedOffsets;
 use crate::checks::producer_ids::ProducerIds;
@@ -76,10 +77,25 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// A number for a topic that is to be created.
-    pub(super) const fn number_topic(&mut self) -> u32 {
-        self.next_topic += 1;
-        self.next_topic
+    /// A number for a topic that is to be created. Topics that groups count on keep theirs: one whose creation was lost
+    /// with the machine is asked for again.
+    pub(super) fn number_topic(&mut self) -> u32 {
+        let missing = (1..=KEPT_TOPICS).find(|number| !self.topics.contains_key(number));
+        missing.unwrap_or_else(|| {
+            self.next_topic = self.next_topic.max(KEPT_TOPICS) + 1;
+            self.next_topic
+        })
+    }
+
+    /// A change was answered, so every shard has what was committed before it.
+    pub(super) fn change_answered(&mut self) {
+        self.changes += 1;
+        let unanswered = self.topics.values_mut();
+        for topic in unanswered.filter(|topic| topic.existence == Existence::Creating) {
+            if let Some(id) = topic.seen {
+                topic.created(id);
+            }
+        }
     }
 
     /// The topic of a name; the harness names topics by their numbers.

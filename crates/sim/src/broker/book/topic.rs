@@ -53,6 +53,9 @@ pub(in crate::broker) struct Topic {
     pub(in crate::broker) epoch: Option<i32>,
     /// The last leader epoch of earlier lives.
     pub(in crate::broker) epoch_before: i32,
+    /// Metadata told of it before its creation was answered: it is committed, but other shards may not have it yet.
+    /// Its id then; zero where the answer had no ids.
+    pub(in crate::broker) seen: Option<TopicId>,
     /// It is never deleted, so that groups can count on it.
     pub(in crate::broker) kept: bool,
     pub(in crate::broker) logs: BTreeMap<i32, Log>,
@@ -73,6 +76,7 @@ impl Topic {
             may_expire: false,
             epoch: None,
             epoch_before: -1,
+            seen: None,
             kept: false,
             logs: BTreeMap::new(),
         }
@@ -85,6 +89,11 @@ impl Topic {
         self.count.certain = self.count.possible;
         // Only restarts raise epochs, and a new topic begins with the first.
         self.epoch = Some(0);
+    }
+
+    /// Whether a restart must find it.
+    pub(in crate::broker) const fn must_survive(&self) -> bool {
+        self.is_promised() || self.seen.is_some() && matches!(self.existence, Existence::Creating)
     }
 
     /// Whether clients can use it.

@@ -118,7 +118,7 @@ impl Admin {
         match result.error_code {
             ErrorCode::NONE => {
                 topic.created(result.topic_id);
-                stage.book.changes += 1;
+                stage.book.change_answered();
                 Ok(())
             }
             ErrorCode::INVALID_REQUEST | ErrorCode::INVALID_CONFIG | ErrorCode::TOPIC_ALREADY_EXISTS => {
@@ -341,7 +341,7 @@ impl Actor for Admin {
                     .all(|result| result.error_code == ErrorCode::NONE);
                 if let Some(topic) = stage.book.topics.get_mut(&number).filter(|_| done) {
                     topic.existence = Existence::Gone;
-                    stage.book.changes += 1;
+                    stage.book.change_answered();
                 }
                 Ok(())
             }
@@ -349,7 +349,7 @@ impl Actor for Admin {
                 let done = answer.results.iter().all(|result| result.error_code == ErrorCode::NONE);
                 if let Some(topic) = stage.book.topics.get_mut(&number).filter(|_| done) {
                     topic.count.certain = topic.count.certain.max(count);
-                    stage.book.changes += 1;
+                    stage.book.change_answered();
                 }
                 Ok(())
             }

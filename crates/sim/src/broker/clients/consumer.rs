@@ -150,7 +150,7 @@ impl Consumer {
         self.link.send(stage, version, 0, &request);
     }
 
-    fn positioned(&mut self, stage: &mut Stage<'_>, answer: &ListOffsetsResponse) {
+    fn positioned(&mut self, stage: &mut Stage<'_>, answer: &ListOffsetsResponse) -> Verdict {
         for topic in &answer.topics {
             let Some(number) = stage.book.topic_named(&topic.name) else {
                 continue;
@@ -170,10 +170,17 @@ impl Consumer {
                 entry.position = found.offset;
                 entry.epoch = stage.book.topics[&number].epoch.unwrap_or(-1);
                 entry.read_epoch = -1;
+                // It asked for the earliest one.
+                let log_start = found.offset;
+                entry
+                    .memory
+                    .log_starts_at(log_start)
+                    .map_err(|violation| violation.at(name))?;
                 entry.memory.clear();
                 entry.need = Need::Records;
             }
         }
+        Ok(())
     }
 
     fn ask_epoch_end(&mut self, stage: &mut Stage<'_>, name: PartitionName) {
@@ -195,7 +202,7 @@ impl Consumer {
         self.link.send(stage, version, 0, &request);
     }
 
-    fn epoch_ended(&mut self, stage: &mut Stage<'_>, answer: &OffsetForLeaderEpochResponse) -> Verdict {
+    fn epoch_ended(&mut self, stage: &mut Stage<'_>, answer: &OffsetForLeaderEpochResponse) {
         for topic in &answer.topics {
             let Some(number) = stage.book.topic_named(&topic.topic) else {
                 continue;
@@ -206,28 +213,24 @@ impl Consumer {
                     index: found.partition,
                 };
                 if found.error_code == ErrorCode::NONE {
-                    self.validated(stage, name, found.end_offset)?;
+                    self.validated(stage, name, found.end_offset);
                 }
             }
         }
-        Ok(())
     }
 
     /// Where the log ends for the epoch of what was read last; -1 when it knows no such epoch.
-    fn validated(&mut self, stage: &mut Stage<'_>, name: PartitionName, end: i64) -> Verdict {
+    fn validated(&mut self, stage: &mut Stage<'_>, name: PartitionName, end: i64) {
         let epoch = stage.book.topics[&name.topic].epoch.unwrap_or(-1);
         let Some(entry) = self.entries.get_mut(&name) else {
-            return Ok(());
+            return;
         };
         if end < 0 {
             entry.need = Need::Position;
-            return Ok(());
+            return;
         }
         if let Some(log) = stage.book.log(name) {
-            entry
-                .memory
-                .told(&log.ledger, end)
-                .map_err(|violation| violation.at(name))?;
+            entry.memory.told(&log.ledger, end);
         }
         if end < entry.position {
             entry.position = end;
@@ -236,7 +239,6 @@ impl Consumer {
         }
         entry.epoch = epoch;
         entry.need = Need::Records;
-        Ok(())
     }
 
     fn fetch(&mut self, stage: &mut Stage<'_>) {
@@ -348,7 +350,8 @@ impl Consumer {
         match data.error_code {
             ErrorCode::NONE if data.diverging_epoch.end_offset >= 0 => {
                 let end = data.diverging_epoch.end_offset;
-                self.validated(stage, name, end)
+                self.validated(stage, name, end);
+                Ok(())
             }
             ErrorCode::NONE => {
                 if entry.told_epoch >= 0 && entry.told_epoch < current {
@@ -358,7 +361,7 @@ impl Consumer {
                 }
                 if entry.epoch < current && entry.told_read_epoch {
                     // The log says that what was read up to here is still there.
-                    self.validated(stage, name, from)?;
+                    self.validated(stage, name, from);
                 }
                 self.read(stage, name, from, data)
             }
@@ -401,6 +404,10 @@ impl Consumer {
         let Some(entry) = self.entries.get_mut(&name) else {
             return Ok(());
         };
+        entry
+            .memory
+            .log_starts_at(data.log_start_offset)
+            .map_err(|violation| violation.at(name))?;
         for batch in batches {
             let found = header(&batch);
             if entry.need == Need::Records {
@@ -461,11 +468,11 @@ impl Actor for Consumer {
     fn answered(&mut self, stage: &mut Stage<'_>, _asked: Asked, answer: AnyResponse) -> Verdict {
         match answer {
             AnyResponse::Fetch(answer) => self.fetched(stage, &answer),
-            AnyResponse::ListOffsets(answer) => {
-                self.positioned(stage, &answer);
+            AnyResponse::ListOffsets(answer) => self.positioned(stage, &answer),
+            AnyResponse::OffsetForLeaderEpoch(answer) => {
+                self.epoch_ended(stage, &answer);
                 Ok(())
             }
-            AnyResponse::OffsetForLeaderEpoch(answer) => self.epoch_ended(stage, &answer),
             _ => Ok(()),
         }
     }

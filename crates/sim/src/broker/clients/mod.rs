@@ -12,7 +12,7 @@ use super::Stage;
 use super::link::{Asked, Link};
 use crate::random::Choose;
 use crate::violation::Verdict;
-pub(super) use admin::Admin;
+pub(super) use admin::{Admin, KEPT_TOPICS};
 pub(super) use consumer::Consumer;
 pub(super) use member::Member;
 pub(super) use producer::{Producer, Style};
