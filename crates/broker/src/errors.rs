@@ -11,6 +11,7 @@ pub(crate) fn partition_code(failure: &PartitionFailure) -> ErrorCode {
     match failure {
         PartitionFailure::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         PartitionFailure::Failed(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+        PartitionFailure::Stopping => ErrorCode::REQUEST_TIMED_OUT,
         PartitionFailure::OffsetOutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
         PartitionFailure::FencedLeaderEpoch => ErrorCode::FENCED_LEADER_EPOCH,
         PartitionFailure::UnknownLeaderEpoch => ErrorCode::UNKNOWN_LEADER_EPOCH,

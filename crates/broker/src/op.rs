@@ -145,6 +145,8 @@ pub(crate) enum PartitionFailure {
     Unknown,
     /// It stopped for good.
     Failed(Failure),
+    /// The broker is stopping.
+    Stopping,
     /// An offset outside the log.
     OffsetOutOfRange,
     /// The client's leader epoch is older than the partition's.

@@ -308,6 +308,7 @@ impl Shard {
             Err(error) => {
                 let failure = match error {
                     DeleteRecordsError::OffsetOutOfRange { .. } => PartitionFailure::OffsetOutOfRange,
+                    DeleteRecordsError::Stopping => PartitionFailure::Stopping,
                     DeleteRecordsError::Failed(failure) => PartitionFailure::Failed(failure),
                 };
                 self.tell(reply, OpAnswer::LogStart(Err(failure)));

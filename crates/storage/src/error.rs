@@ -149,6 +149,9 @@ pub enum DeleteRecordsError {
         /// The highest possible value.
         high_watermark: Offset,
     },
+    /// The storage is being shut down: the checkpoint that ends it may have noted the log start already.
+    #[error("the storage is being shut down")]
+    Stopping,
     /// The partition failed.
     #[error("the partition failed: {0}")]
     Failed(Failure),

@@ -4,7 +4,8 @@ mod common;
 
 use common::driver::{Driver, open, split};
 use common::{batch, config, disk::MemoryDisk, partition, producer_batch, settings};
-use hallows_storage::{Durability, LogConfig, StorageEvent, StorageSettings};
+use hallows_runtime::Random;
+use hallows_storage::{Durability, LogConfig, Recovery, StorageEvent, StorageSettings};
 use hallows_types::Offset;
 use std::time::Duration;
 
@@ -117,6 +118,32 @@ fn delete_records_is_durable_before_it_is_answered_in_every_class() {
             assert_eq!(found.log_start(), Offset(45), "{durability:?}");
             assert!(found.log_end() >= Offset(45));
         }
+    }
+}
+
+/// Found by the simulation of brokers, seed 983 of its time: the last checkpoint had noted the old log start, and the start
+/// after an orderly end reads no journal.
+#[test]
+fn records_deleted_while_storage_ends_stay_deleted_or_are_refused() {
+    for steps in 0..12 {
+        let mut driver = open(&MemoryDisk::new(), &quick(), &[], 0);
+        let config = config_for(|config| config.durability = Durability::Fsync);
+        let key = fill(&mut driver, &config, 50);
+        let now = driver.now();
+        driver.storage.shut_down(now);
+        for _ in 0..steps {
+            driver.flush();
+            driver.perform_one(&mut Random::from_seed(1));
+        }
+        // No segment goes with them, so no manifest tells the log start.
+        let _ = driver.storage.delete_records(now, key, Offset(5));
+        driver.settle();
+        let told = driver.storage.partition(key).log_start();
+        assert!(driver.events.contains(&StorageEvent::Stopped { clean: true }));
+        Recovery::mark_clean(&driver.disk).expect("writable");
+        let driver = open(&driver.disk, &quick(), &[(partition(1, 0), config)], 9);
+        let found = driver.storage.partition(driver.key(partition(1, 0))).log_start();
+        assert_eq!(found, told, "deleted after {steps} steps of the end");
     }
 }
 

@@ -162,9 +162,14 @@ impl Storage {
     /// # Panics
     /// When `key` names no partition.
     pub fn delete_records(&mut self, now: Now, key: PartitionKey, before: Offset) -> Result<bool, DeleteRecordsError> {
+        // The next start after an orderly end reads no journal.
+        let stopping = self.shutdown != Shutdown::No;
         let partition = self.at_mut(key);
         if let Some(failure) = &partition.failure {
             return Err(DeleteRecordsError::Failed(failure.clone()));
+        }
+        if stopping {
+            return Err(DeleteRecordsError::Stopping);
         }
         if before > partition.high_watermark || before.0 < 0 {
             return Err(DeleteRecordsError::OffsetOutOfRange {
