@@ -14,6 +14,7 @@ mod end_to_end;
 mod faults;
 mod fuzz;
 mod real_input;
+mod sanitize;
 mod sim;
 mod test;
 mod tidy;
@@ -49,6 +50,8 @@ enum Task {
     Fuzz(fuzz::Arguments),
     /// Sends a million keyed lines through stock clients while a member and the broker are killed.
     RealInput(real_input::Arguments),
+    /// Runs the broker's tests under AddressSanitizer, and those of hand-made buffers under valgrind.
+    Sanitize(sanitize::Arguments),
     /// Kills simulated machines at random moments and looks for what they promised.
     Sim(sim::Arguments),
     /// Runs the tests that CI runs, and prints the minutes of each suite.
@@ -68,6 +71,7 @@ fn main() -> anyhow::Result<()> {
         Task::Faults(arguments) => faults::run(arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::RealInput(arguments) => real_input::run(arguments),
+        Task::Sanitize(arguments) => sanitize::run(&arguments),
         Task::Sim(arguments) => sim::run(arguments),
         Task::Test(arguments) => test::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),

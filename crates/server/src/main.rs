@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use hallows_cli::{Arguments, Exit, Verb, expand_settings};
 
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -70,6 +70,18 @@ pub(super) const SUITES: &[Suite] = &[
         shows: Shows::TestCounts,
     },
     Suite {
+        name: "concurrency",
+        plain: &["cargo test --package hallows-runtime --features loom --lib models::"],
+        full: &[],
+        shows: Shows::TestCounts,
+    },
+    Suite {
+        name: "memory safety",
+        plain: &[],
+        full: &["cargo xtask sanitize"],
+        shows: Shows::TestCounts,
+    },
+    Suite {
         name: "api sweep",
         plain: &["cargo xtask api-sweep"],
         full: &["cargo xtask api-sweep", "cargo xtask api-sweep --live"],

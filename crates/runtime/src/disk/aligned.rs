@@ -125,3 +125,40 @@ impl fmt::Debug for AlignedBuffer {
         write!(f, "AlignedBuffer({} of {} bytes)", self.len, self.capacity)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_survive_growth_and_every_capacity_is_aligned() {
+        let mut buffer = AlignedBuffer::with_capacity(0);
+        let mut expected = Vec::new();
+        for round in 0..200_u8 {
+            let piece = vec![round; usize::from(round) * 7];
+            buffer.extend_from_slice(&piece);
+            expected.extend_from_slice(&piece);
+            assert_eq!(buffer.as_ptr() as usize % ALIGNMENT, 0);
+            assert_eq!(buffer.capacity() % ALIGNMENT, 0);
+        }
+        assert_eq!(&buffer[..], &expected[..]);
+        assert!(buffer.capacity() < 3 * expected.len(), "it grows by doubling");
+    }
+
+    #[test]
+    fn padding_is_zero_even_where_bytes_were() {
+        let mut buffer = AlignedBuffer::with_capacity(4096);
+        buffer.extend_from_slice(&[7; 4096]);
+        buffer.clear();
+        assert!(buffer.is_empty());
+        buffer.extend_from_slice(&[1, 2, 3]);
+        buffer.pad_to(512);
+        assert_eq!(buffer.len(), 512);
+        assert_eq!(buffer[..3], [1, 2, 3]);
+        assert!(buffer[3..].iter().all(|byte| *byte == 0));
+        buffer.extend_from_slice(&[9; 4000]);
+        buffer.pad_to(4096);
+        assert_eq!(buffer.len(), 8192, "padding grows too");
+        assert_eq!(buffer[8191], 0);
+    }
+}

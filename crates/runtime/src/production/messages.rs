@@ -5,12 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use hallows_types::ShardId;
-use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
 use super::mailbox::Mailbox;
+use super::sync::{AtomicBool, Consumer, Ordering, Producer, PushError, RingBuffer, fence};
 
 /// The sending end towards one shard.
 struct Outgoing<M> {

@@ -16,6 +16,8 @@ mod limits;
 mod load;
 mod mailbox;
 mod messages;
+#[cfg(all(test, feature = "loom"))]
+mod models;
 mod output;
 mod pool;
 mod pump;
@@ -26,6 +28,7 @@ mod receive;
 mod ring;
 mod running;
 mod settings;
+mod sync;
 mod task;
 mod timer;
 

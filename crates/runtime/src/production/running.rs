@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 
 use hallows_types::ShardId;
@@ -217,18 +217,20 @@ struct Start<S: Turn> {
     listeners: Vec<TcpListener>,
 }
 
-/// One shard that fails takes the others down in good order.
-struct ShutDownAll(PumpHandle);
+/// One shard that fails takes the others down in good order. `None` once it has ended well.
+struct ShutDownAll(Option<PumpHandle>);
 
 impl Drop for ShutDownAll {
     fn drop(&mut self) {
-        self.0.shutdown();
+        if let Some(handle) = &self.0 {
+            handle.shutdown();
+        }
     }
 }
 
 impl<S: Turn + 'static> Start<S> {
     fn run(self) -> Result<S, PumpError> {
-        let on_failure = ShutDownAll(self.parts.handle.clone());
+        let mut on_failure = ShutDownAll(Some(self.parts.handle.clone()));
         let shard = self.parts.id.0;
         if let Some(core) = self.core
             && !core_affinity::set_for_current(core)
@@ -243,7 +245,7 @@ impl<S: Turn + 'static> Start<S> {
             Failure::System(source) => PumpError::Shard { shard, source },
             Failure::Panicked => PumpError::Panicked(shard),
         })?;
-        std::mem::forget(on_failure);
+        on_failure.0 = None;
         Ok(ended)
     }
 
@@ -281,11 +283,17 @@ impl<S: Turn + 'static> Start<S> {
 }
 
 fn runtime(mailbox: &Arc<Mailbox>) -> io::Result<LocalRuntime> {
-    let (before, after) = (Arc::clone(mailbox), Arc::clone(mailbox));
+    // The mailbox keeps a waker of the runtime: strong references back would keep both for ever.
+    let (before, after) = (Arc::downgrade(mailbox), Arc::downgrade(mailbox));
+    let hook = |mailbox: &Weak<Mailbox>, hook: fn(&Mailbox)| {
+        if let Some(mailbox) = mailbox.upgrade() {
+            hook(&mailbox);
+        }
+    };
     Builder::new_current_thread()
         .enable_io()
-        .on_thread_park(move || before.before_sleep())
-        .on_thread_unpark(move || after.after_sleep())
+        .on_thread_park(move || hook(&before, Mailbox::before_sleep))
+        .on_thread_unpark(move || hook(&after, Mailbox::after_sleep))
         .build_local(LocalOptions::default())
 }
 
