@@ -1,14 +1,17 @@
 //! The fault run: stock clients produce, consume and commit through a proxy while everything around the broker fails,
 //! and a verdict on what they saw.
 //!
-//! Every kind of fault strikes once a round, one at a time, in an order that the seed draws. Producers send to a topic
-//! of each class that loses nothing when the process dies; what they were told, what consumers read and what groups
+//! Every kind of fault strikes once a round, one at a time, in an order that the seed draws. Producers send to topics
+//! of the classes that lose nothing under these faults; what they were told, what consumers read and what groups
 //! committed is the history (`hallows_testkit::history`). At the end each log is read back whole.
 
 mod consumer;
+mod disk;
 mod kinds;
 mod last_read;
+mod limits;
 mod load;
+mod probe;
 mod producer;
 mod strikes;
 mod values;
@@ -27,8 +30,9 @@ use hallows_testkit::{Broker, BrokerOptions, DataDirectory, Proxy, Random, find_
 
 use crate::clients::{Absent, client};
 use consumer::{Consumer, Group, Reads};
+use disk::Disk;
 use kinds::{Kind, Schedule};
-use load::{Client, FSYNC, Shared, Topic, WRITTEN};
+use load::{Client, FIRST, Shared, Topic, topics};
 use producer::Producer;
 use strikes::Target;
 
@@ -36,7 +40,6 @@ use strikes::Target;
 const RATE: usize = 200;
 /// How long the clients work before the first fault, and after the last one.
 const CALM: Duration = Duration::from_secs(3);
-const TOPICS: [Topic; 2] = [FSYNC, WRITTEN];
 /// The groups of the run, by the client of their members.
 const GROUPS: [(&str, Group); 2] = [
     (
@@ -92,10 +95,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         return judge(&history::read(BufReader::new(file))?);
     }
-    let kinds = Kind::chosen(&arguments.only);
+    let mut kinds = Kind::chosen(&arguments.only);
     ensure!(!kinds.is_empty(), "no kind of fault has such a name");
     let clients = install(arguments)?;
-    let operations = run_faults(arguments, &kinds, &clients)?;
+    let disk = disk(&mut kinds);
+    ensure!(!kinds.is_empty(), "none of these faults can be had here");
+    let operations = run_faults(arguments, &kinds, disk, &clients)?;
     if let Some(path) = &arguments.history {
         keep(&operations, path)?;
     }
@@ -105,6 +110,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             println!("judge it again with: cargo xtask faults --check {}", path.display());
         }
     })
+}
+
+/// A disk that can do what is asked for. Where there can be none, those faults are left out by name.
+fn disk(kinds: &mut Vec<Kind>) -> Option<Disk> {
+    let mut try_for = |kind: Kind, mount: fn() -> Result<Disk>| {
+        if !kinds.contains(&kind) {
+            return None;
+        }
+        let mounted = mount();
+        if let Err(error) = &mounted {
+            println!("fault {:<22} skipped: {error:#}", kind.name());
+            kinds.retain(|other| *other != kind);
+        }
+        mounted.ok()
+    };
+    try_for(Kind::PowerLoss, Disk::mount_forgetful).or_else(|| try_for(Kind::DiskFull, Disk::mount))
 }
 
 fn judge(operations: &[Operation]) -> Result<()> {
@@ -142,42 +163,50 @@ fn install(arguments: &Arguments) -> Result<Vec<Client>> {
     Ok(clients)
 }
 
-fn run_faults(arguments: &Arguments, kinds: &[Kind], clients: &[Client]) -> Result<Vec<Operation>> {
-    let mut target = start(arguments)?;
+fn run_faults(arguments: &Arguments, kinds: &[Kind], disk: Option<Disk>, clients: &[Client]) -> Result<Vec<Operation>> {
+    let topics = topics(kinds.contains(&Kind::PowerLoss));
+    let mut target = start(arguments, disk, &topics)?;
     let address = target.broker.address();
-    let loads = spawn_loads(clients, &target.shared);
-    let struck = strike_all(arguments, kinds, &mut target);
+    let loads = spawn_loads(clients, &topics, &target.shared);
+    let struck = strike_all(arguments, kinds, &mut target).inspect_err(|error| println!("{error:#}"));
     target.shared.stop();
     let mut operations = Vec::new();
     for load in loads {
         operations.extend(load.join().expect("a client's thread does not panic")?);
     }
     struck?;
+    operations.append(&mut target.probe.operations);
     let reader = clients
         .iter()
         .find(|client| client.name == "franz-go")
         .or(clients.first());
-    let groups: Vec<_> = groups_of(clients).map(|(_, group)| (FSYNC, group)).collect();
+    let groups: Vec<_> = groups_of(clients).map(|(_, group)| (FIRST, group)).collect();
     let process = target.shared.next_process();
-    let last = last_read::read(&address, reader.context("a client")?, &TOPICS, &groups, process);
+    let last = last_read::read(&address, reader.context("a client")?, &topics, &groups, process);
     operations.extend(last.context("the last read")?);
     report(kinds, &target)?;
     Ok(operations)
 }
 
-fn start(arguments: &Arguments) -> Result<Target> {
+fn start(arguments: &Arguments, disk: Option<Disk>, topics: &[Topic]) -> Result<Target> {
     let mut random = Random::from_seed(arguments.seed);
     let proxy = Proxy::start(random.next_u64())?;
     // Small files, so that segments roll and checkpoints run within a test.
     let mut options = BrokerOptions::new(find_program()?)
         .with("advertised.listeners", &format!("PLAINTEXT://{}", proxy.address()))
-        .with("journal.file.bytes", "8388608")
-        .with("log.segment.bytes", "8388608");
+        .with("journal.file.bytes", "4194304")
+        .with("log.segment.bytes", "1048576")
+        // The kernel writes early what nobody has synced yet, so that a power loss finds such blocks.
+        .with("segment.writeback.bytes", "16384");
     options.shards = arguments.shards;
-    let broker = Broker::start(options, DataDirectory::fresh()?)?;
+    let directory = match &disk {
+        Some(disk) => DataDirectory::Named(disk.data()),
+        None => DataDirectory::fresh()?,
+    };
+    let broker = Broker::start(options, directory)?;
     proxy.forward_to(broker.address().parse().context("the broker's address")?);
     let mut admin = last_read::connect(&broker.address())?;
-    for topic in TOPICS {
+    for topic in topics {
         admin.create_topic(&NewTopic {
             name: topic.name,
             partitions: topic.partitions,
@@ -186,8 +215,7 @@ fn start(arguments: &Arguments) -> Result<Target> {
             validate_only: false,
         })?;
     }
-    let shared = Shared::new(proxy.address());
-    Ok(Target::new(broker, proxy, shared, random))
+    Ok(Target::new(broker, disk, topics.to_vec(), proxy, random))
 }
 
 /// The groups whose client takes part.
@@ -200,13 +228,13 @@ fn groups_of(clients: &[Client]) -> impl Iterator<Item = (&Client, Group)> {
 
 type Load = JoinHandle<Result<Vec<Operation>>>;
 
-fn spawn_loads(clients: &[Client], shared: &Arc<Shared>) -> Vec<Load> {
+fn spawn_loads(clients: &[Client], topics: &[Topic], shared: &Arc<Shared>) -> Vec<Load> {
     let mut loads = Vec::new();
-    for producer in producers(clients) {
+    for producer in producers(clients, topics) {
         let shared = Arc::clone(shared);
         loads.push(thread::spawn(move || producer.run(&shared)));
     }
-    for consumer in consumers(clients) {
+    for consumer in consumers(clients, topics) {
         let shared = Arc::clone(shared);
         loads.push(thread::spawn(move || consumer.run(&shared)));
     }
@@ -215,10 +243,10 @@ fn spawn_loads(clients: &[Client], shared: &Arc<Shared>) -> Vec<Load> {
 
 /// Each client sends to each topic, in one of them idempotently. kafka-python's idempotence is its own youngest part:
 /// it sends without to both.
-fn producers(clients: &[Client]) -> Vec<Producer> {
+fn producers(clients: &[Client], topics: &[Topic]) -> Vec<Producer> {
     let mut producers = Vec::new();
     for (place, client) in clients.iter().enumerate() {
-        for (other, topic) in TOPICS.into_iter().enumerate() {
+        for (other, topic) in topics.iter().copied().enumerate() {
             producers.push(Producer {
                 client: client.clone(),
                 topic,
@@ -231,9 +259,10 @@ fn producers(clients: &[Client]) -> Vec<Producer> {
 }
 
 /// One reader per partition, the clients in turn, and two members per group.
-fn consumers(clients: &[Client]) -> Vec<Consumer> {
-    let partitions = TOPICS
-        .into_iter()
+fn consumers(clients: &[Client], topics: &[Topic]) -> Vec<Consumer> {
+    let partitions = topics
+        .iter()
+        .copied()
         .flat_map(|topic| (0..topic.partitions).map(move |index| (topic, index)));
     let mut consumers: Vec<Consumer> = partitions
         .zip(clients.iter().cycle())
@@ -247,7 +276,7 @@ fn consumers(clients: &[Client]) -> Vec<Consumer> {
         for _ in 0..2 {
             consumers.push(Consumer {
                 client: client.clone(),
-                topic: FSYNC,
+                topic: FIRST,
                 reads: Reads::As(group),
             });
         }

@@ -6,6 +6,7 @@
 mod client_suites;
 mod clients;
 mod crash;
+#[cfg(target_os = "linux")]
 mod faults;
 mod real_input;
 
@@ -27,6 +28,7 @@ enum Task {
     /// Kills a loaded broker again and again and looks for what it lost.
     Crash(crash::Arguments),
     /// Lets stock clients work while everything around the broker fails, and judges what they saw.
+    #[cfg(target_os = "linux")]
     Faults(faults::Arguments),
     /// Sends a million keyed lines through stock clients while a member and the broker are killed.
     RealInput(real_input::Arguments),
@@ -37,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Task::Clients(arguments) => clients::run(&arguments),
         Task::ClientSuites(arguments) => client_suites::run(&arguments),
         Task::Crash(arguments) => crash::run(&arguments),
+        #[cfg(target_os = "linux")]
         Task::Faults(arguments) => faults::run(&arguments),
         Task::RealInput(arguments) => real_input::run(&arguments),
     }

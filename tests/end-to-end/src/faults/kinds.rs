@@ -21,9 +21,17 @@ pub(super) enum Kind {
     Stop,
     /// A member of a group is killed with -9 and another one started.
     MemberKill,
+    /// The disk is full for a while.
+    DiskFull,
+    /// The broker may open no more files and sockets for a while.
+    Descriptors,
+    /// The broker gets no more memory for a while.
+    Memory,
+    /// The disk loses power and forgets what was not synced.
+    PowerLoss,
 }
 
-const ALL: [(Kind, &str); 8] = [
+const ALL: [(Kind, &str); 12] = [
     (Kind::ProxyDelay, "proxy-delay"),
     (Kind::ProxyCut, "proxy-cut"),
     (Kind::ProxyStallToBroker, "proxy-stall-to-broker"),
@@ -32,6 +40,10 @@ const ALL: [(Kind, &str); 8] = [
     (Kind::Kill, "kill"),
     (Kind::Stop, "stop"),
     (Kind::MemberKill, "member-kill"),
+    (Kind::DiskFull, "disk-full"),
+    (Kind::Descriptors, "descriptors"),
+    (Kind::Memory, "memory"),
+    (Kind::PowerLoss, "power-loss"),
 ];
 
 impl Kind {

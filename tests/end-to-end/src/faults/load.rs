@@ -24,19 +24,25 @@ pub(super) struct Topic {
     first_key: Key,
 }
 
-/// Both lose nothing when the process dies; only the first does not when the machine does.
-pub(super) const FSYNC: Topic = Topic {
+/// Groups read the first; the second is of another class where no machine dies.
+pub(super) const FIRST: Topic = Topic {
     name: "faults-fsync",
     durability: "fsync",
     partitions: 4,
     first_key: 0,
 };
-pub(super) const WRITTEN: Topic = Topic {
-    name: "faults-written",
-    durability: "written",
+const SECOND: Topic = Topic {
+    name: "faults-second",
+    durability: "fsync",
     partitions: 2,
     first_key: 100,
 };
+
+/// The topics of a run. `written` keeps what it acknowledged when the process dies, not when the machine does.
+pub(super) fn topics(machine_dies: bool) -> Vec<Topic> {
+    let durability = if machine_dies { "fsync" } else { "written" };
+    vec![FIRST, Topic { durability, ..SECOND }]
+}
 
 impl Topic {
     pub(super) fn key(self, partition: i32) -> Key {

@@ -10,17 +10,28 @@ use anyhow::{Context, Result, bail};
 use hallows_testkit::{Broker, Direction, Proxy, Random, Weather};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::disk::Disk;
 use super::kinds::Kind;
-use super::load::Shared;
+use super::limits::{self, Lowered};
+use super::load::{Shared, Topic};
+use super::probe::Probe;
 
 /// The longest that a piece waits in the proxy.
 const DELAY_MAX: Duration = Duration::from_millis(150);
 /// The most that a connection carries before it is cut.
 const CUT_AFTER_BYTES_MAX: u64 = 16 << 10;
 
+/// How often, and how long after each other, a power loss looks for unsynced blocks before it strikes anyway.
+const POWER_LOSS_TRIES: u32 = 1_000;
+const POWER_LOSS_PAUSE: Duration = Duration::from_millis(2);
+
 /// What the faults strike.
 pub(super) struct Target {
     pub(super) broker: Broker,
+    /// Where the broker's data lies when the disk is to fail; unmounted after the broker is gone.
+    pub(super) disk: Option<Disk>,
+    pub(super) topics: Vec<Topic>,
+    pub(super) probe: Probe,
     pub(super) proxy: Proxy,
     pub(super) shared: Arc<Shared>,
     pub(super) random: Random,
@@ -29,9 +40,13 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn new(broker: Broker, proxy: Proxy, shared: Arc<Shared>, random: Random) -> Self {
+    pub(super) fn new(broker: Broker, disk: Option<Disk>, topics: Vec<Topic>, proxy: Proxy, random: Random) -> Self {
+        let shared = Shared::new(proxy.address());
         Self {
             broker,
+            disk,
+            topics,
+            probe: Probe::new(shared.next_process()),
             proxy,
             shared,
             random,
@@ -58,6 +73,10 @@ impl Target {
             Kind::Kill => self.kill()?,
             Kind::Stop => self.stop()?,
             Kind::MemberKill => _ = self.shared.kill_members.fetch_add(1, Ordering::SeqCst),
+            Kind::DiskFull => self.disk_full()?,
+            Kind::Descriptors => self.descriptors()?,
+            Kind::Memory => self.memory()?,
+            Kind::PowerLoss => self.power_loss()?,
         }
         if let Some(status) = self.broker.ended()? {
             bail!(
@@ -67,6 +86,11 @@ impl Target {
             );
         }
         Ok(())
+    }
+
+    /// What was taken away is there again: every partition takes records.
+    fn probe(&mut self) -> Result<()> {
+        self.probe.all(&self.broker.address(), &self.topics)
     }
 
     /// How often a kind struck.
@@ -119,6 +143,84 @@ impl Target {
         self.hold(500..3_500);
         kill_process(process, Signal::CONT)?;
         Ok(())
+    }
+
+    fn disk_full(&mut self) -> Result<()> {
+        for _ in 0..3 {
+            let disk = self.disk.as_ref().context("there is a small disk")?;
+            disk.fill()?;
+            self.hold(500..1_200);
+        }
+        let disk = self.disk.as_ref().context("there is a small disk")?;
+        let was_full = disk.is_full()?;
+        disk.free()?;
+        if was_full {
+            self.count(Kind::DiskFull);
+        }
+        self.probe()
+    }
+
+    fn descriptors(&mut self) -> Result<()> {
+        let process = self.process()?;
+        let lowered = Lowered::descriptors(process)?;
+        let crowd = limits::crowd(&self.broker.address())?;
+        // Everybody has to connect anew.
+        self.proxy.set(Weather::Refuse);
+        self.hold(20..100);
+        self.proxy.set(Weather::Fair);
+        self.hold(1_500..3_000);
+        let were_gone = limits::open_descriptors(process)? >= lowered.limit;
+        lowered.restore()?;
+        drop(crowd);
+        if were_gone {
+            self.count(Kind::Descriptors);
+        }
+        self.probe()
+    }
+
+    /// The broker may end: it cannot go on without memory. Then it is started again, and has lost nothing.
+    fn memory(&mut self) -> Result<()> {
+        let process = self.process()?;
+        let lowered = Lowered::memory(process)?;
+        let crowd = limits::greedy_crowd(&self.broker.address())?;
+        self.hold(1_500..3_000);
+        if let Some(status) = self.broker.ended()? {
+            println!("       without memory the broker ended with {status}");
+            self.count(Kind::Memory);
+            drop(crowd);
+            self.broker.restart()?;
+            return self.probe();
+        }
+        let was_gone = limits::memory_bytes(process)? + (1 << 20) >= lowered.limit;
+        lowered.restore()?;
+        drop(crowd);
+        if was_gone {
+            self.count(Kind::Memory);
+        }
+        self.probe()
+    }
+
+    /// The broker dies first: what it is told is synced after the loss would be a lie that no disk tells.
+    fn power_loss(&mut self) -> Result<()> {
+        let process = self.process()?;
+        let disk = self.disk.as_ref().context("there is a disk")?;
+        // A moment is looked for at which there is something to forget.
+        for _ in 0..POWER_LOSS_TRIES {
+            kill_process(process, Signal::STOP)?;
+            if disk.has_unsynced() {
+                break;
+            }
+            kill_process(process, Signal::CONT)?;
+            thread::sleep(POWER_LOSS_PAUSE);
+        }
+        self.broker.kill();
+        let forgotten = disk.lose_power(&mut self.random)?;
+        println!("       the disk forgot {forgotten} blocks");
+        if forgotten > 0 {
+            self.count(Kind::PowerLoss);
+        }
+        self.broker.restart()?;
+        self.probe()
     }
 
     fn process(&self) -> Result<Pid> {
