@@ -28,6 +28,10 @@ const PIECE_BYTES_MIN: u64 = 4096;
 const UNMOUNT_TIMEOUT: Duration = Duration::from_secs(20);
 const UNMOUNT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a power loss waits for a sync to strike.
+const POWER_LOSS_TIMEOUT: Duration = Duration::from_secs(3);
+const POWER_LOSS_PAUSE: Duration = Duration::from_millis(1);
+
 /// A mounted file system; dropping it unmounts.
 pub(super) struct Disk {
     /// What the image lies on when it can lose power; unmounted before the folder is removed.
@@ -103,23 +107,32 @@ impl Disk {
         Ok(())
     }
 
-    /// Loses power and gets it back; nobody may use the disk. Returns how many blocks were forgotten.
+    /// Loses power in the middle of the next sync, or after a while without one. Nothing is durable from then on.
+    ///
+    /// # Errors
+    /// When the disk has no power to lose.
+    pub(super) fn lose_power(&self, random: &mut Random) -> Result<()> {
+        let below = self.below.as_ref().context("the disk cannot lose power")?;
+        below.arm(Random::from_seed(random.next_u64()));
+        let deadline = Instant::now() + POWER_LOSS_TIMEOUT;
+        while below.has_power() && Instant::now() < deadline {
+            thread::sleep(POWER_LOSS_PAUSE);
+        }
+        below.lose_power(random);
+        Ok(())
+    }
+
+    /// Gets power back; nobody may use the disk. Returns how many blocks were forgotten.
     ///
     /// # Errors
     /// When the file system cannot be mounted again.
-    pub(super) fn lose_power(&self, random: &mut Random) -> Result<u64> {
+    pub(super) fn restore_power(&self) -> Result<u64> {
         let below = self.below.as_ref().context("the disk cannot lose power")?;
-        let forgotten = below.lose_power(random);
         // What the kernel still wants to write goes nowhere.
         unmount(&self.mount_point())?;
-        below.restore_power();
+        let forgotten = below.restore_power();
         self.mount_image()?;
         Ok(forgotten)
-    }
-
-    /// Whether a power loss would find written blocks that were not synced.
-    pub(super) fn has_unsynced(&self) -> bool {
-        self.below.as_ref().is_some_and(ForgetfulDisk::has_unsynced)
     }
 
     /// A mount point lies on another device than its folder.

@@ -21,10 +21,6 @@ const DELAY_MAX: Duration = Duration::from_millis(150);
 /// The most that a connection carries before it is cut.
 const CUT_AFTER_BYTES_MAX: u64 = 16 << 10;
 
-/// How often, and how long after each other, a power loss looks for unsynced blocks before it strikes anyway.
-const POWER_LOSS_TRIES: u32 = 1_000;
-const POWER_LOSS_PAUSE: Duration = Duration::from_millis(2);
-
 /// What the faults strike.
 pub(super) struct Target {
     pub(super) broker: Broker,
@@ -200,21 +196,12 @@ impl Target {
         self.probe()
     }
 
-    /// The broker dies first: what it is told is synced after the loss would be a lie that no disk tells.
+    /// The disk goes first and lets no sync succeed, so that the broker can promise nothing before it goes, too.
     fn power_loss(&mut self) -> Result<()> {
-        let process = self.process()?;
         let disk = self.disk.as_ref().context("there is a disk")?;
-        // A moment is looked for at which there is something to forget.
-        for _ in 0..POWER_LOSS_TRIES {
-            kill_process(process, Signal::STOP)?;
-            if disk.has_unsynced() {
-                break;
-            }
-            kill_process(process, Signal::CONT)?;
-            thread::sleep(POWER_LOSS_PAUSE);
-        }
+        disk.lose_power(&mut self.random)?;
         self.broker.kill();
-        let forgotten = disk.lose_power(&mut self.random)?;
+        let forgotten = disk.restore_power()?;
         println!("       the disk forgot {forgotten} blocks");
         if forgotten > 0 {
             self.count(Kind::PowerLoss);

@@ -2,8 +2,9 @@
 //!
 //! A loop device over that file carries a real ext4, so that every way to make something durable (fsync, fdatasync,
 //! `O_DSYNC`, `RWF_DSYNC`, syncfs, a synced directory) is the kernel's own: all of them end as a sync of this file.
-//! What was written since the last one is kept apart, block by block. At a power loss each such block stays or goes by
-//! a throw of the dice, so that writes are lost, torn and reordered; until the power is back nothing is taken.
+//! What was written since the last one is kept apart, block by block. A power loss strikes in the middle of a sync, when
+//! there is something to lose: each such block stays or goes by a throw of the dice, so that writes are lost, torn and
+//! reordered, and the sync fails. Until the power is back nothing more is taken, and no sync succeeds.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -34,8 +35,16 @@ pub(super) struct Content {
     synced: HashMap<u64, Block>,
     /// Written since the last sync; in order, so that one seed loses the same blocks.
     unsynced: BTreeMap<u64, Block>,
-    has_power: bool,
+    /// Draws what the next sync loses instead of keeping it.
+    armed: Option<Random>,
+    /// While there is no power: what was on its way, kept or not, and what came since. Whoever still reads must not see
+    /// the past before it dies.
+    ghosts: Option<BTreeMap<u64, Block>>,
+    forgotten: u64,
 }
+
+/// The disk has no power.
+struct NoPower;
 
 impl Content {
     fn new(size_bytes: u64) -> Self {
@@ -43,12 +52,17 @@ impl Content {
             size_bytes,
             synced: HashMap::new(),
             unsynced: BTreeMap::new(),
-            has_power: true,
+            armed: None,
+            ghosts: None,
+            forgotten: 0,
         }
     }
 
     fn block(&self, number: u64) -> Option<&Block> {
-        self.unsynced.get(&number).or_else(|| self.synced.get(&number))
+        let ghost = self.ghosts.as_ref().and_then(|ghosts| ghosts.get(&number));
+        ghost
+            .or_else(|| self.unsynced.get(&number))
+            .or_else(|| self.synced.get(&number))
     }
 
     fn read(&self, offset: u64, size: usize) -> Vec<u8> {
@@ -63,35 +77,45 @@ impl Content {
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) {
-        if !self.has_power {
-            return;
-        }
         for (number, within, piece) in pieces(offset, bytes.len()) {
             let before = self.block(number).cloned();
             let mut block = before.unwrap_or_else(|| Box::new([0; BLOCK_BYTES]));
             block[within..within + piece.len()].copy_from_slice(&bytes[piece]);
-            self.unsynced.insert(number, block);
+            self.ghosts.as_mut().unwrap_or(&mut self.unsynced).insert(number, block);
         }
     }
 
-    fn sync(&mut self) {
-        if self.has_power {
-            self.synced.extend(std::mem::take(&mut self.unsynced));
+    fn sync(&mut self) -> Result<(), NoPower> {
+        if self.ghosts.is_some() {
+            return Err(NoPower);
         }
+        if !self.unsynced.is_empty()
+            && let Some(mut random) = self.armed.take()
+        {
+            self.lose_power(&mut random);
+            return Err(NoPower);
+        }
+        self.synced.extend(std::mem::take(&mut self.unsynced));
+        Ok(())
+    }
+
+    fn lose_power(&mut self, random: &mut Random) {
+        let unsynced = std::mem::take(&mut self.unsynced);
+        for (number, block) in &unsynced {
+            if random.below(2) == 0 {
+                self.synced.insert(*number, block.clone());
+            } else {
+                self.forgotten += 1;
+            }
+        }
+        self.ghosts = Some(unsynced);
     }
 
     /// Returns how many blocks were forgotten.
-    fn lose_power(&mut self, random: &mut Random) -> u64 {
-        self.has_power = false;
-        let mut forgotten = 0;
-        for (number, block) in std::mem::take(&mut self.unsynced) {
-            if random.below(2) == 0 {
-                self.synced.insert(number, block);
-            } else {
-                forgotten += 1;
-            }
-        }
-        forgotten
+    fn restore_power(&mut self) -> u64 {
+        self.armed = None;
+        self.ghosts = None;
+        std::mem::take(&mut self.forgotten)
     }
 }
 
@@ -129,18 +153,26 @@ impl ForgetfulDisk {
         })
     }
 
-    /// Forgets, and takes nothing more; returns how many blocks were forgotten.
-    pub(super) fn lose_power(&self, random: &mut Random) -> u64 {
-        lock(&self.content).lose_power(random)
+    /// The next sync that would keep something loses power instead.
+    pub(super) fn arm(&self, random: Random) {
+        lock(&self.content).armed = Some(random);
     }
 
-    /// Whether a power loss would have something to forget.
-    pub(super) fn has_unsynced(&self) -> bool {
-        !lock(&self.content).unsynced.is_empty()
+    pub(super) fn has_power(&self) -> bool {
+        lock(&self.content).ghosts.is_none()
     }
 
-    pub(super) fn restore_power(&self) {
-        lock(&self.content).has_power = true;
+    /// Loses power now, unless it is gone.
+    pub(super) fn lose_power(&self, random: &mut Random) {
+        let mut content = lock(&self.content);
+        if content.ghosts.is_none() {
+            content.lose_power(random);
+        }
+    }
+
+    /// Returns how many blocks were forgotten.
+    pub(super) fn restore_power(&self) -> u64 {
+        lock(&self.content).restore_power()
     }
 }
 
@@ -236,8 +268,10 @@ impl Filesystem for Face {
     }
 
     fn fsync(&self, _request: &Request, _number: INodeNo, _handle: FileHandle, _data_only: bool, reply: ReplyEmpty) {
-        lock(&self.0).sync();
-        reply.ok();
+        match lock(&self.0).sync() {
+            Ok(()) => reply.ok(),
+            Err(NoPower) => reply.error(Errno::EIO),
+        }
     }
 }
 
@@ -259,21 +293,36 @@ mod tests {
         assert_eq!(content.read((1 << 20) - 5, 100).len(), 5);
     }
 
+    fn write_all(content: &mut Content, byte: u8) {
+        (0..100).for_each(|number| content.write(place(number), &[byte; BLOCK_BYTES]));
+    }
+
+    fn place(number: usize) -> u64 {
+        u64::try_from(number * BLOCK_BYTES).expect("small")
+    }
+
+    fn first_bytes(content: &Content) -> Vec<u8> {
+        (0..100).map(|number| content.read(place(number), 1)[0]).collect()
+    }
+
     #[test]
-    fn what_was_synced_stays_and_of_the_rest_some_goes() {
+    fn a_power_loss_strikes_a_sync_and_forgets_some_of_what_it_was_to_keep() {
         let mut content = content();
-        let block = |byte: u8| vec![byte; BLOCK_BYTES];
-        let place = |number: usize| u64::try_from(number * BLOCK_BYTES).expect("small");
-        (0..100).for_each(|number| content.write(place(number), &block(1)));
-        content.sync();
-        (0..100).for_each(|number| content.write(place(number), &block(2)));
-        let forgotten = content.lose_power(&mut Random::from_seed(1));
-        content.write(place(0), &block(3));
-        content.sync();
-        let found: Vec<u8> = (0..100).map(|number| content.read(place(number), 1)[0]).collect();
+        write_all(&mut content, 1);
+        assert!(content.sync().is_ok());
+        content.armed = Some(Random::from_seed(1));
+        assert!(content.sync().is_ok(), "there was nothing to lose");
+        write_all(&mut content, 2);
+        assert!(content.sync().is_err());
+        assert_eq!(first_bytes(&content), vec![2; 100], "the dying see what they wrote");
+        write_all(&mut content, 3);
+        assert!(content.sync().is_err());
+        let forgotten = content.restore_power();
+        let found = first_bytes(&content);
         assert!(found.iter().all(|byte| matches!(byte, 1 | 2)));
         let old = found.iter().filter(|byte| **byte == 1).count();
         assert_eq!(u64::try_from(old).expect("small"), forgotten);
         assert!((20..80).contains(&forgotten));
+        assert!(content.sync().is_ok());
     }
 }
