@@ -68,7 +68,8 @@ pub trait File: Send + Sync {
     /// Makes earlier writes and the length durable (`fdatasync`).
     ///
     /// # Errors
-    /// What the operating system reports. After an error nothing is known of unsynced writes; never retry.
+    /// What the operating system reports. After an error nothing is known of unsynced writes, and every later sync through the
+    /// same handle fails too.
     fn sync(&self) -> io::Result<()>;
 
     /// The length in bytes.

@@ -93,12 +93,12 @@ impl<M> Messages<M> {
         }
     }
 
-    /// Moves waiting messages into rings that have room again.
+    /// Moves waiting messages into rings that have room again, and tells their receivers: no turn need follow.
     pub(super) fn refill(&mut self) {
         for outgoing in self.outgoing.iter_mut().flatten() {
             if !outgoing.waiting.is_empty() {
-                outgoing.untold = true;
                 outgoing.refill();
+                outgoing.receiver.notify();
             }
         }
     }

@@ -18,7 +18,6 @@ use crate::journal_block::EntryKind;
 use crate::manifest::{self, Manifest, ManifestEntry, ManifestState, SegmentId};
 use crate::partition::{Partition, Spare};
 use crate::pool::Pool;
-use crate::producers::Producers;
 use crate::segment::{Segment, SegmentState};
 use crate::settings::LogConfig;
 use crate::tail::{Recent, Tail};
@@ -93,8 +92,9 @@ impl Work<'_> {
             partition.log_start = partition.log_start.max(replay.entry.base_offset);
         }
         self.load_segments(recovered, &manifest)?;
-        self.reach_log_start(&mut recovered.partition)?;
-        self.replay(recovered, &entries)?;
+        let noted = recovered.partition.log_end.max(self.recorded_end());
+        Self::reach_log_start(&mut recovered.partition)?;
+        self.replay(recovered, &entries, noted)?;
         settle(&mut recovered.partition);
         Ok(())
     }
@@ -354,12 +354,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Notes what a batch says of epochs and producers.
     /// Batches from here on are not part of the state that the checkpoint recorded.
     fn recorded_end(&self) -> Offset {
         self.record.map_or(Offset::ZERO, |record| record.offset)
     }
 
+    /// Notes what a batch says of epochs and producers.
     fn note(&self, partition: &mut Partition, header: &BatchHeader) {
         partition.epochs.note(header.leader_epoch, header.base_offset);
         let settings = &self.recovery.settings;
@@ -371,7 +371,7 @@ impl Work<'_> {
     }
 
     /// A log start beyond the end: everything below was deleted, durably, before what it deleted was synced.
-    fn reach_log_start(&self, partition: &mut Partition) -> Result<(), Failure> {
+    fn reach_log_start(partition: &mut Partition) -> Result<(), Failure> {
         if let Some(first) = partition
             .segments
             .front()
@@ -391,18 +391,20 @@ impl Work<'_> {
         partition.spare = Spare::None;
         partition.size_bytes = 0;
         partition.log_end = partition.log_start;
-        partition.producers = self
-            .record
-            .map_or_else(Producers::default, |record| record.producers.clone());
         Ok(())
     }
 
-    /// Appends the journal's entries above the end of the segments.
-    fn replay(&mut self, recovered: &mut Recovered, entries: &[ReplayEntry]) -> Result<(), Failure> {
+    /// Appends the journal's entries above the end of the segments. What batches below `noted` say of producers is known.
+    fn replay(&mut self, recovered: &mut Recovered, entries: &[ReplayEntry], noted: Offset) -> Result<(), Failure> {
         let mut replayed = 0_u64;
         for replay in entries.iter().filter(|replay| replay.entry.kind == EntryKind::Batch) {
             let mut end = recovered.partition.log_end;
             if replay.entry.end_offset <= end {
+                if replay.entry.base_offset >= noted {
+                    // Deleted before any segment held it; its producer is remembered all the same.
+                    let (header, _) = self.read_entry(recovered.partition.id, replay)?;
+                    self.note(&mut recovered.partition, &header);
+                }
                 continue;
             }
             if replay.entry.base_offset < end && recovered.partition.segments.is_empty() {
@@ -410,27 +412,14 @@ impl Work<'_> {
                 end = replay.entry.base_offset;
                 recovered.partition.log_end = end;
             }
-            let id = recovered.partition.id;
-            let (path, position) = self.recovery.journals.path_of(replay);
-            let refuse = |what: String| {
-                let advice = "Restore the journal or the segments from a copy";
-                Err(damage(path.to_owned(), position, what, advice, id))
-            };
             if replay.entry.base_offset != end {
-                return refuse(format!(
+                let what = format!(
                     "the journal goes on at offset {} where the segments end at {end}; what lies between is lost",
                     replay.entry.base_offset
-                ));
+                );
+                return Err(self.journal_damage(recovered.partition.id, replay, what));
             }
-            if replay.damaged {
-                return refuse(format!("the block with offset {end} has a wrong checksum"));
-            }
-            let payload = self.recovery.journals.payload(replay);
-            let payload = payload.map_err(|error| Failure::read(path, &error))?;
-            let header = match BatchHeader::parse(&payload) {
-                Ok(header) if header.checksum_matches(&payload) && follows(&header, end) => header,
-                _ => return refuse(format!("the entry with offset {end} holds no valid batch")),
-            };
+            let (header, payload) = self.read_entry(recovered.partition.id, replay)?;
             self.note(&mut recovered.partition, &header);
             self.write(&mut recovered.partition, &header, payload)?;
             recovered.unsynced = true;
@@ -442,6 +431,31 @@ impl Work<'_> {
                 "batches of the journal are in their segments again");
         }
         Ok(())
+    }
+
+    /// The batch of a journal's entry.
+    fn read_entry(&self, id: PartitionId, replay: &ReplayEntry) -> Result<(BatchHeader, Vec<u8>), Failure> {
+        let base = replay.entry.base_offset;
+        if replay.damaged {
+            let what = format!("the block with offset {base} has a wrong checksum");
+            return Err(self.journal_damage(id, replay, what));
+        }
+        let journals = &self.recovery.journals;
+        let payload = journals.payload(replay);
+        let payload = payload.map_err(|error| Failure::read(journals.path_of(replay).0, &error))?;
+        match BatchHeader::parse(&payload) {
+            Ok(header) if header.checksum_matches(&payload) && follows(&header, base) => Ok((header, payload)),
+            _ => {
+                let what = format!("the entry with offset {base} holds no valid batch");
+                Err(self.journal_damage(id, replay, what))
+            }
+        }
+    }
+
+    fn journal_damage(&self, id: PartitionId, replay: &ReplayEntry, what: String) -> Failure {
+        let (path, position) = self.recovery.journals.path_of(replay);
+        let advice = "Restore the journal or the segments from a copy";
+        damage(path.to_owned(), position, what, advice, id)
     }
 
     /// Writes one replayed batch at the end of the log.

@@ -299,10 +299,7 @@ impl Storage {
     pub(super) fn checkpoint_synced(&mut self, result: std::io::Result<DiskOutcome>) {
         let synced = std::mem::take(&mut self.checkpoint.synced);
         if let Err(error) = result {
-            if error.kind() == std::io::ErrorKind::StorageFull {
-                self.note_exhausted("a checkpoint");
-                return self.abandon_checkpoint();
-            }
+            // Final even on a full disk: the kernel may have dropped the pages it had no room for.
             let failure = Failure::write("segments (sync)", &error);
             for segment in &synced {
                 if self.get_mut(segment.key).is_some() {

@@ -59,14 +59,13 @@ impl Loop {
         self.messages.tell();
     }
 
-    /// Looks, and sleeps while there is nothing, until `done`.
+    /// Looks, and sleeps while there is nothing, until `done`. As in the pump, no turn follows that would send anything.
     fn run_until(&mut self, done: impl Fn(&Self) -> bool) {
         while !done(self) {
             if self.mailbox.take_pending() {
                 self.messages.refill();
                 let received = &mut self.received;
                 self.messages.receive(|_, message| received.push(message));
-                self.messages.tell();
             } else {
                 self.sleep();
             }

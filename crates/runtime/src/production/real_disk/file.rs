@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::disk::{AlignedBuffer, File};
 
@@ -26,11 +26,39 @@ pub(super) struct RealFile {
     file: fs::File,
     /// The same file through the page cache, where `file` bypasses it: only aligned bytes pass there.
     cached: Option<fs::File>,
+    syncs: Syncs,
+}
+
+/// The syncs of one open file: one after the other, and none after one that failed.
+///
+/// The kernel reports a failed write of a page once per open file and takes the page for written from then on: a second
+/// sync, even one that ran beside the first, would call bytes durable that are not there.
+#[derive(Default)]
+struct Syncs {
+    failed: Mutex<Option<(io::ErrorKind, String)>>,
+}
+
+impl Syncs {
+    fn sync(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        // A panic inside leaves what is known of failures whole.
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((kind, why)) = &*failed {
+            return Err(io::Error::new(
+                *kind,
+                format!("an earlier sync of this file failed: {why}"),
+            ));
+        }
+        sync().inspect_err(|error| *failed = Some((error.kind(), error.to_string())))
+    }
 }
 
 impl RealFile {
-    pub(super) const fn new(file: fs::File, cached: Option<fs::File>) -> Self {
-        Self { file, cached }
+    pub(super) fn new(file: fs::File, cached: Option<fs::File>) -> Self {
+        Self {
+            file,
+            cached,
+            syncs: Syncs::default(),
+        }
     }
 
     fn cached(&self) -> &fs::File {
@@ -75,7 +103,7 @@ impl File for RealFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.syncs.sync(|| self.file.sync_data())
     }
 
     fn size(&self) -> io::Result<u64> {
@@ -167,4 +195,22 @@ fn reserve(file: &fs::File, offset: u64, len: u64) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn reserve(_file: &fs::File, _offset: u64, _len: u64) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_failed_sync_none_succeeds() {
+        let syncs = Syncs::default();
+        syncs.sync(|| Ok(())).expect("nothing failed yet");
+        let failed = syncs.sync(|| Err(io::Error::from_raw_os_error(5)));
+        assert!(failed.is_err());
+        let after = syncs.sync(|| Ok(())).expect_err("its bytes may be gone");
+        assert!(
+            after.to_string().starts_with("an earlier sync of this file failed: "),
+            "{after}"
+        );
+    }
 }
