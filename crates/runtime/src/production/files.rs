@@ -95,6 +95,20 @@ pub(super) fn read_resident_up_to(file: &FileHandle, buffer: &mut [u8], offset: 
     file.read_at(buffer, offset).map(Some)
 }
 
+/// Has the kernel read no more of a file than it is asked for.
+///
+/// By itself it reads ahead in megabytes where the disk is set up so, all of which a durable write would wait behind.
+#[cfg(target_os = "linux")]
+pub(super) fn read_only_what_is_asked_for(file: &FileHandle) {
+    if let Some(descriptor) = file.descriptor() {
+        // It is advice: where it is not taken, reading is right all the same.
+        let _ = rustix::fs::fadvise(descriptor, 0, None, rustix::fs::Advice::Random);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn read_only_what_is_asked_for(_file: &FileHandle) {}
+
 /// Whether a range can be sent without waiting for the disk.
 #[cfg(target_os = "linux")]
 pub(super) fn is_resident(file: &FileHandle, offset: u64, len: u32) -> bool {

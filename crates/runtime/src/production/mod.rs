@@ -20,6 +20,7 @@ mod messages;
 mod models;
 mod output;
 mod pool;
+mod precedence;
 mod pump;
 mod readiness;
 mod real_disk;

@@ -7,8 +7,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use super::files;
 use super::mailbox::{Delivery, Mailbox};
+use super::precedence::Precedence;
 use crate::{ConnectionId, Disk, DiskCompletion, DiskOp, DiskToken, FileHandle, Job};
 
 /// The fewest threads: one for what is waited for, one for the rest.
@@ -17,6 +20,10 @@ const THREADS_MIN: usize = 2;
 const OUTSTANDING_MAX: usize = 1024;
 /// How much of a range is read at a time when it is read ahead.
 const READ_AHEAD_STEP: usize = 256 << 10;
+/// The same while something is written, which may have to wait behind such a step.
+const READ_AHEAD_STEP_BESIDE_WRITES: usize = 64 << 10;
+/// How long a step gives way to writes at most; a reader then still gets some 25 MB/s.
+const GIVE_WAY_MAX: Duration = Duration::from_micros(2_500);
 
 /// Work for a thread of the pool.
 pub(super) enum Work {
@@ -71,6 +78,7 @@ struct Shared {
     urgent: Condvar,
     any: Condvar,
     disk: Arc<dyn Disk>,
+    precedence: Precedence,
 }
 
 impl Shared {
@@ -93,6 +101,7 @@ impl Pool {
             urgent: Condvar::new(),
             any: Condvar::new(),
             disk,
+            precedence: Precedence::default(),
         });
         let mut pool = Self {
             shared,
@@ -166,6 +175,11 @@ impl PoolClient {
         }
     }
 
+    /// The writes that reads of cold data give way to.
+    pub(super) fn precedence(&self) -> &Precedence {
+        &self.shared.precedence
+    }
+
     /// Notes that one piece of work has come back.
     pub(super) fn completed(&mut self) {
         self.outstanding -= 1;
@@ -198,7 +212,14 @@ fn work(shared: &Shared, urgent_only: bool) {
     while let Some(Task { work, reply }) = next(shared, urgent_only) {
         let delivery = match work {
             Work::Disk { token, op } => {
+                let writes = writes(&op);
+                if writes {
+                    shared.precedence.begin();
+                }
                 let result = op.perform(&*shared.disk);
+                if writes {
+                    shared.precedence.end();
+                }
                 Delivery::Disk(DiskCompletion { token, result })
             }
             Work::Compute { token, job } => Delivery::Computed { token, output: job() },
@@ -208,7 +229,7 @@ fn work(shared: &Shared, urgent_only: bool) {
                 offset,
                 len,
             } => {
-                read_ahead(&file, offset, len, &mut scratch);
+                read_ahead(&shared.precedence, &file, offset, len, &mut scratch);
                 Delivery::ReadAhead { connection }
             }
         };
@@ -234,13 +255,28 @@ fn next(shared: &Shared, urgent_only: bool) -> Option<Task> {
     }
 }
 
+/// Whether reads of cold data give way to it. Besides acknowledgements that wait for the disk itself, there are those
+/// that wait for the file system, which in turn waits for what a sync or a new file has it write.
+const fn writes(op: &DiskOp) -> bool {
+    !matches!(
+        op,
+        DiskOp::Read { .. } | DiskOp::Open { .. } | DiskOp::FreeBytes | DiskOp::Close { .. }
+    )
+}
+
 /// Reads a range so that the page cache holds it. An error shows again when the range is sent, and is handled there.
-fn read_ahead(file: &FileHandle, offset: u64, len: u32, scratch: &mut Vec<u8>) {
+fn read_ahead(precedence: &Precedence, file: &FileHandle, offset: u64, len: u32, scratch: &mut Vec<u8>) {
+    files::read_only_what_is_asked_for(file);
     scratch.resize(READ_AHEAD_STEP, 0);
     let end = offset + u64::from(len);
     let mut position = offset;
     while position < end {
-        let step = usize::try_from(end - position).map_or(READ_AHEAD_STEP, |rest| rest.min(READ_AHEAD_STEP));
+        let step_max = if precedence.give_way(GIVE_WAY_MAX) {
+            READ_AHEAD_STEP_BESIDE_WRITES
+        } else {
+            READ_AHEAD_STEP
+        };
+        let step = usize::try_from(end - position).map_or(step_max, |rest| rest.min(step_max));
         match file.read_at(&mut scratch[..step], position) {
             Ok(0) | Err(_) => return,
             Ok(count) => position += count as u64,

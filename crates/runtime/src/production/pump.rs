@@ -251,7 +251,10 @@ impl<S: Turn + 'static> Pump<S> {
         if let Some(ring) = &mut self.ring
             && ring.is_busy()
         {
-            ring.complete(|completion| self.inbox.push(Event::Disk(completion), now));
+            ring.complete(|completion| {
+                self.pool.precedence().end();
+                self.inbox.push(Event::Disk(completion), now);
+            });
         }
         if !self.mailbox.take_pending() {
             return;
@@ -333,6 +336,9 @@ impl<S: Turn + 'static> Pump<S> {
     }
 
     fn start(&mut self, token: DiskToken, op: DiskOp, now: Monotonic, inline_budget: &mut usize) {
+        if matches!(op, DiskOp::Write { .. }) {
+            self.pool.precedence().note();
+        }
         let op = match inline::perform(op, inline_budget) {
             Ok(result) => {
                 let completion = DiskCompletion { token, result };
@@ -342,7 +348,7 @@ impl<S: Turn + 'static> Pump<S> {
         };
         let op = match (op, &mut self.ring) {
             (DiskOp::WriteDurable { file, offset, data }, Some(ring)) => match ring.write(token, file, offset, data) {
-                Ok(()) => return,
+                Ok(()) => return self.pool.precedence().begin(),
                 Err((file, data)) => DiskOp::WriteDurable { file, offset, data },
             },
             (op, _) => op,
