@@ -7,7 +7,7 @@ use crate::shard::Shard;
 /// Counts and bytes that settings bound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Held {
-    /// Requests that wait for something: `delayed.requests.max`.
+    /// Requests that wait for something: at most twice `delayed.requests.max`.
     pub waiting_requests: u64,
     /// Fetch sessions that outlive their fetch: `max.incremental.fetch.session.cache.slots`.
     pub fetch_sessions: u64,

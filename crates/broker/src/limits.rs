@@ -17,7 +17,7 @@ pub(crate) struct Limits {
     pub(crate) request_partitions_max: usize,
     /// `decompressed.batch.bytes.max`.
     pub(crate) decompressed_batch_bytes_max: usize,
-    /// `delayed.requests.max`.
+    /// `delayed.requests.max`; of requests that do not wait for long there may be as many again.
     pub(crate) delayed_requests_max: usize,
 }
 

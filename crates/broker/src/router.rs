@@ -61,7 +61,13 @@ impl Shard {
             let reason = format!("{} version {} is not served", api.name(), header.api_version);
             return Outcome::Close(reason);
         }
-        if self.waiting_count() >= self.limits.delayed_requests_max {
+        // What waits for long must not keep out what is soon answered, so that has as much room again.
+        let waits_long = matches!(api, ApiKey::Fetch | ApiKey::JoinGroup | ApiKey::SyncGroup);
+        let waiting_max = self
+            .limits
+            .delayed_requests_max
+            .saturating_mul(if waits_long { 1 } else { 2 });
+        if self.waiting_count() >= waiting_max {
             return Outcome::Close("delayed.requests.max requests are waiting already; raise it".to_owned());
         }
         handlers::handle(self, context, frame, body_at)

@@ -68,7 +68,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("134217728").unit(Bytes).at_least(1_048_576).own(),
     Setting::broker("shard.messages.max", Int, "How many messages one shard may have on their way to another.")
         .default("1024").unit(Count).between(16, 1_048_576).own(),
-    Setting::broker("delayed.requests.max", Int, "How many requests of one shard may wait for data, a sync or a deadline; above it, a connection that asks for more is closed.")
+    Setting::broker("delayed.requests.max", Int, "How many requests of one shard may wait for data, a group, a sync or another shard; above it, a connection that fetches or joins a group is closed, above twice as many any that asks for something.")
         .default("100000").unit(Count).at_least(1).own(),
     Setting::broker("fetch.max.bytes", Int, "The largest answer to one fetch, whatever the client asks for, except that its first batch always fits.")
         .default("57671680").unit(Bytes).at_least(1024),

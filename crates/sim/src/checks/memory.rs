@@ -41,7 +41,7 @@ pub fn check(held: &Held, storage: &StorageSettings, config: &BrokerConfig) -> V
         (
             "delayed.requests.max",
             held.waiting_requests,
-            config.delayed_requests_max.into(),
+            2 * u64::from(config.delayed_requests_max),
         ),
         (
             "max.incremental.fetch.session.cache.slots",

@@ -77,7 +77,7 @@ fn write_and_read(broker: &Broker, over: &AtomicBool) -> i64 {
 }
 
 /// The most memory that the broker has had, in bytes.
-fn memory_peak(broker: &Broker) -> u64 {
+pub(crate) fn memory_peak(broker: &Broker) -> u64 {
     let id = broker.process_id().expect("it runs");
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
     let line = status

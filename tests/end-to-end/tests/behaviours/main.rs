@@ -10,6 +10,7 @@
     reason = "tests are not documented item by item"
 )]
 
+mod bounds;
 mod cluster;
 mod commits;
 mod coverage;
