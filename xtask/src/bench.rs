@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds hallows and the load generator in release, and lets the latter run.
+//! `cargo xtask bench` and `cargo xtask limits`: builds hallows and the load generator in release, and lets the latter run.
 //!
 //! The load generator is a program of its own, since a task of this package is built without optimisation.
 
@@ -12,12 +12,22 @@ use anyhow::{Context, Result, ensure};
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Arguments {
-    /// For example `--cells one-in-flight --repeats 5 --against kafka`; `--help` lists them.
+    /// For example `--cells one-in-flight --repeats 5 --against kafka`, or `--only partitions`; `--help` lists them.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<OsString>,
 }
 
+/// `cargo xtask bench`.
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    run_verb("run", arguments)
+}
+
+/// `cargo xtask limits`.
+pub(crate) fn run_limits(arguments: Arguments) -> Result<()> {
+    run_verb("limits", arguments)
+}
+
+fn run_verb(verb: &str, arguments: Arguments) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("the package lies in a folder of the workspace")?;
@@ -39,7 +49,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let release = root.join(&target).join("release");
     let status = Command::new(release.join("hallows-bench"))
         .current_dir(root)
-        .arg("run")
+        .arg(verb)
         .arg("--hallows")
         .arg(release.join("hallows"))
         .arg("--data")

@@ -48,6 +48,8 @@ enum Task {
     Faults(faults::Arguments),
     /// Runs the fuzz targets: corpora, kept inputs, and new ones for a while.
     Fuzz(fuzz::Arguments),
+    /// Measures memory, processor time and latencies of hallows at its limits.
+    Limits(bench::Arguments),
     /// Sends a million keyed lines through stock clients while a member and the broker are killed.
     RealInput(real_input::Arguments),
     /// Runs the broker's tests under AddressSanitizer, and those of hand-made buffers under valgrind.
@@ -70,6 +72,7 @@ fn main() -> anyhow::Result<()> {
         Task::Crash(arguments) => crash::run(arguments),
         Task::Faults(arguments) => faults::run(arguments),
         Task::Fuzz(arguments) => fuzz::run(&arguments),
+        Task::Limits(arguments) => bench::run_limits(arguments),
         Task::RealInput(arguments) => real_input::run(arguments),
         Task::Sanitize(arguments) => sanitize::run(&arguments),
         Task::Sim(arguments) => sim::run(arguments),

@@ -32,13 +32,82 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
 /// # Errors
 /// When there is no such process.
 pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
+    memory_line(pid, "VmRSS:")
+}
+
+fn memory_line(pid: u32, name: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("no process {pid}"))?;
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("no VmRSS line")?;
+        .find_map(|line| line.strip_prefix(name))
+        .with_context(|| format!("no line {name}"))?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kib / 1024.0)
+}
+
+/// The most resident memory that the process `pid` has had since [`forget_peak`], in MiB.
+///
+/// # Errors
+/// When there is no such process.
+pub(crate) fn peak_mib(pid: u32) -> Result<f64> {
+    memory_line(pid, "VmHWM:")
+}
+
+/// Lets the peak of the process `pid` start anew from what it has now.
+///
+/// # Errors
+/// When there is no such process, or it is another user's.
+pub(crate) fn forget_peak(pid: u32) -> Result<()> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").context("cannot reset the peak of a process's memory")
+}
+
+/// Open descriptors of the process `pid`: all, and those that are sockets.
+///
+/// # Errors
+/// When there is no such process.
+pub(crate) fn descriptors(pid: u32) -> Result<(usize, usize)> {
+    let (mut all, mut sockets) = (0, 0);
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).with_context(|| format!("no process {pid}"))? {
+        all += 1;
+        // One that was closed meanwhile has no target any more.
+        let target = fs::read_link(entry?.path()).unwrap_or_default();
+        sockets += usize::from(target.to_string_lossy().starts_with("socket:"));
+    }
+    Ok((all, sockets))
+}
+
+/// Lets this process open as many files as it may, and returns how many that is.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn allow_open_files() -> Result<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, raised).context("cannot raise the limit on open files")?;
+    Ok(maximum.unwrap_or(u64::MAX))
+}
+
+/// Has the page cache forget every file below `directory`; what is dirty is written back before.
+///
+/// # Errors
+/// When a file cannot be opened.
+pub(crate) fn forget_pages(directory: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory).with_context(|| format!("cannot list {}", directory.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            forget_pages(&entry.path())?;
+        } else {
+            let file = fs::File::open(entry.path())?;
+            file.sync_all()?;
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Flushes that all disks have completed since the machine started; `None` where the kernel does not count them.

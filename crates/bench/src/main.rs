@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use hallows_bench::{Cell, Class, Kind, Places, Plan, RemoteArguments, run, run_remote, serve_floor};
+use hallows_bench::{
+    Cell, Class, Kind, LimitsPlan, Places, Plan, RemoteArguments, Section, run, run_limits, run_remote, serve_floor,
+};
 
 /// Measures hallows beside the raw floor and, on request, Apache Kafka.
 #[derive(Parser)]
@@ -20,6 +22,8 @@ struct Arguments {
 enum Verb {
     /// Compares programs on this machine.
     Run(RunArguments),
+    /// Measures what hallows takes at its limits.
+    Limits(LimitsArguments),
     /// Measures a broker that is already running, anywhere.
     Remote(RemoteArguments),
     /// Serves as the raw floor.
@@ -64,6 +68,31 @@ struct RunArguments {
     report: Option<PathBuf>,
 }
 
+#[derive(clap::Args)]
+struct LimitsArguments {
+    /// What to measure; everything when left out.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Section>,
+    /// How much cold data is read beside producers, in GiB.
+    #[arg(long, default_value_t = 10)]
+    gib: u64,
+    /// Seconds that each load lasts.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// The program hallows.
+    #[arg(long, overrides_with = "hallows", default_value = "target/release/hallows")]
+    hallows: PathBuf,
+    /// Fresh data directories are made below this one.
+    #[arg(long, overrides_with = "data", default_value = "target/bench")]
+    data: PathBuf,
+    /// Not used here; the tasks give it to every verb.
+    #[arg(long, overrides_with = "cache", default_value = "target/bench-cache", hide = true)]
+    cache: PathBuf,
+    /// Also writes the report to this file.
+    #[arg(long)]
+    report: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Opponent {
     /// Apache Kafka, fetched with Maven.
@@ -85,6 +114,14 @@ fn main() -> anyhow::Result<()> {
         Verb::Run(arguments) => {
             let report = arguments.report.clone();
             let text = run(&plan(arguments))?;
+            if let Some(path) = report {
+                std::fs::write(path, &text)?;
+            }
+            Ok(std::io::stdout().write_all(text.as_bytes())?)
+        }
+        Verb::Limits(arguments) => {
+            let report = arguments.report.clone();
+            let text = run_limits(&limits_plan(arguments))?;
             if let Some(path) = report {
                 std::fs::write(path, &text)?;
             }
@@ -123,13 +160,32 @@ fn plan(arguments: RunArguments) -> Plan {
             data: arguments.data,
             cache: arguments.cache,
         },
-        command: command_line(),
+        command: command_line("bench"),
+    }
+}
+
+fn limits_plan(arguments: LimitsArguments) -> LimitsPlan {
+    let sections = if arguments.only.is_empty() {
+        Section::value_variants().to_vec()
+    } else {
+        arguments.only
+    };
+    LimitsPlan {
+        sections,
+        cold_bytes: arguments.gib << 30,
+        length: Duration::from_secs(arguments.seconds),
+        places: Places {
+            hallows: arguments.hallows,
+            data: arguments.data,
+            cache: arguments.cache,
+        },
+        command: command_line("limits"),
     }
 }
 
 /// How the run was asked for, without the paths of this machine.
-fn command_line() -> String {
-    let mut words = vec!["cargo xtask bench".to_owned()];
+fn command_line(task: &str) -> String {
+    let mut words = vec![format!("cargo xtask {task}")];
     let mut arguments = std::env::args().skip(2);
     while let Some(word) = arguments.next() {
         match word.as_str() {

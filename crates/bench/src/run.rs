@@ -55,6 +55,7 @@ impl Programs {
                 HallowsOptions {
                     shards,
                     callgrind: false,
+                    settings: &[],
                 },
             ),
             Kind::Kafka => Subject::kafka(
@@ -121,7 +122,7 @@ fn preface(plan: &Plan) -> Preface {
 }
 
 /// The commit of the working tree, and whether it was changed since.
-fn commit() -> String {
+pub(crate) fn commit() -> String {
     let git = |arguments: &[&str]| {
         let output = std::process::Command::new("git").args(arguments).output().ok()?;
         output

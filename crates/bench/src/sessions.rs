@@ -31,6 +31,7 @@ pub(crate) fn measure(kind: Kind, programs: &Programs) -> Result<Figures> {
     let options = HallowsOptions {
         shards: Some(1),
         callgrind: true,
+        settings: &[],
     };
     let subject = Subject::hallows(&programs.places, options)?;
     await_broker(subject.address)?;

@@ -66,11 +66,13 @@ pub struct Places {
 
 /// How to start hallows.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct HallowsOptions {
+pub(crate) struct HallowsOptions<'a> {
     /// Threads that own partitions; `None` leaves it to the program.
     pub(crate) shards: Option<u32>,
     /// Whether it runs under callgrind, with counting switched off at first.
     pub(crate) callgrind: bool,
+    /// Further settings, as name and value.
+    pub(crate) settings: &'a [(&'a str, &'a str)],
 }
 
 /// One running subject.
@@ -81,6 +83,8 @@ pub(crate) struct Subject {
     /// From the start of the process until it accepted a connection.
     pub(crate) started_at: Instant,
     process: Option<Child>,
+    /// How it was started, to start it again.
+    command: Option<Command>,
     topics: AtomicU32,
     configs: Vec<(String, String)>,
 }
@@ -96,11 +100,11 @@ impl Subject {
             .arg(&directory)
             .arg("--class")
             .arg(class.name());
-        Self::spawn(Kind::Floor, address, directory, &mut command)
+        Self::spawn(Kind::Floor, address, directory, command)
     }
 
     /// Starts hallows.
-    pub(crate) fn hallows(places: &Places, options: HallowsOptions) -> Result<Self> {
+    pub(crate) fn hallows(places: &Places, options: HallowsOptions<'_>) -> Result<Self> {
         let (address, directory) = (free_address()?, fresh_directory(places, Kind::Hallows)?);
         let mut command = if options.callgrind {
             let mut valgrind = Command::new("valgrind");
@@ -119,19 +123,17 @@ impl Subject {
         if let Some(shards) = options.shards {
             command.arg("--shards").arg(shards.to_string());
         }
-        Self::spawn(Kind::Hallows, address, directory, &mut command)
+        for (name, value) in options.settings {
+            command.arg("--set").arg(format!("{name}={value}"));
+        }
+        Self::spawn(Kind::Hallows, address, directory, command)
     }
 
     /// Starts Apache Kafka, whose jars must be in `libraries`.
     pub(crate) fn kafka(places: &Places, libraries: &Path) -> Result<Self> {
         let (address, directory) = (free_address()?, fresh_directory(places, Kind::Kafka)?);
         let properties = kafka::format(libraries, &directory, address, free_address()?)?;
-        Self::spawn(
-            Kind::Kafka,
-            address,
-            directory,
-            &mut kafka::serve(libraries, &properties),
-        )
+        Self::spawn(Kind::Kafka, address, directory, kafka::serve(libraries, &properties))
     }
 
     /// Names a broker that somebody else started; new topics get `configs`.
@@ -142,12 +144,13 @@ impl Subject {
             directory: PathBuf::new(),
             started_at: Instant::now(),
             process: None,
+            command: None,
             topics: AtomicU32::new(0),
             configs,
         }
     }
 
-    fn spawn(kind: Kind, address: SocketAddr, directory: PathBuf, command: &mut Command) -> Result<Self> {
+    fn spawn(kind: Kind, address: SocketAddr, directory: PathBuf, mut command: Command) -> Result<Self> {
         let log = directory.join("output");
         let output = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
@@ -161,6 +164,7 @@ impl Subject {
             directory,
             started_at,
             process: Some(process),
+            command: Some(command),
             topics: AtomicU32::new(0),
             configs: Vec::new(),
         };
@@ -192,6 +196,23 @@ impl Subject {
             thread::sleep(START_POLL);
         }
         Ok(())
+    }
+
+    /// Stops the process as an operator does and starts it again on the same directory.
+    ///
+    /// Returns how long the stop took; `started_at` is then the time of the second start.
+    pub(crate) fn restart(&mut self) -> Result<Duration> {
+        let asked_at = Instant::now();
+        self.signal("-TERM")?;
+        let mut process = self.process.take().context("a local subject has a process")?;
+        let status = process.wait().context("cannot wait for a process that was stopped")?;
+        ensure!(status.success(), "{} stopped with {status}", self.kind.name());
+        let took = asked_at.elapsed();
+        let command = self.command.as_mut().context("a local subject has a command")?;
+        self.started_at = Instant::now();
+        self.process = Some(command.spawn().context("cannot start it again")?);
+        self.await_listening(&self.directory.join("output"))?;
+        Ok(took)
     }
 
     /// The process, when it is ours.
