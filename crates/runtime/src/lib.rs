@@ -15,6 +15,7 @@ mod turn;
 
 pub use disk::{
     AlignedBuffer, DirectoryEntry, Disk, DiskCompletion, DiskOp, DiskOutcome, DiskToken, File, FileHandle, OpenMode,
+    Shortage,
 };
 pub use effects::{Effects, Job, Output, Slice};
 pub use event::{CloseReason, ConnectionId, Event, ListenerId};

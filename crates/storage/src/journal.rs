@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use hallows_runtime::{AlignedBuffer, DiskOp, DiskOutcome, FileHandle};
+use hallows_runtime::{AlignedBuffer, DiskOp, DiskOutcome, FileHandle, Shortage};
 use hallows_types::ShardId;
 
 use crate::codec::to_u64;
@@ -170,7 +170,12 @@ impl Journal {
 
     /// Bytes of files that hold blocks no checkpoint covers yet.
     pub(crate) fn used_bytes(&self) -> u64 {
-        self.full.iter().map(|file| file.bytes).sum::<u64>() + self.position
+        let current = if self.current.last_sequence > self.purged {
+            self.position
+        } else {
+            0
+        };
+        self.full.iter().map(|file| file.bytes).sum::<u64>() + current
     }
 
     /// Whether a checkpoint should free files now.
@@ -190,13 +195,14 @@ impl Journal {
         to_u64(self.full.len() + self.pinned.len() + 1 + self.supply.files())
     }
 
-    /// Tries again to create a file after the disk was full.
-    pub(crate) const fn retry_room(&mut self) {
-        self.supply.retry_room();
+    /// Tries again to create a file after a shortage.
+    pub(crate) const fn retry_supply(&mut self) {
+        self.supply.retry();
     }
 
-    pub(crate) const fn has_no_room(&self) -> bool {
-        self.supply.has_no_room()
+    /// Why there is no next file for now.
+    pub(crate) const fn shortage(&self) -> Option<Shortage> {
+        self.supply.shortage()
     }
 
     /// Gives out the next block if none is on its way, and what prepares for later ones.
@@ -335,7 +341,7 @@ impl Journal {
     /// Takes the end of a step in making a file.
     ///
     /// # Errors
-    /// The failure that ends this journal; a full disk is none.
+    /// The failure that ends this journal; a shortage is none.
     pub(crate) fn file_step_done(&mut self, result: std::io::Result<DiskOutcome>) -> Result<(), Failure> {
         let done = self.supply.step_done(result);
         if let Err(failure) = &done {

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use hallows_runtime::{DiskOp, DiskOutcome, FileHandle};
+use hallows_runtime::{DiskOp, DiskOutcome, FileHandle, Shortage};
 use hallows_types::ShardId;
 
 use crate::codec::to_u64;
@@ -30,8 +30,8 @@ pub(crate) struct JournalSupply {
     ready: VecDeque<JournalFile>,
     preparation: Option<Preparation>,
     next_number: u64,
-    /// Whether the disk had no room for another file; cleared when there is room again.
-    no_room: bool,
+    /// Why there is no other file for now; cleared when it is to be tried again.
+    shortage: Option<Shortage>,
     removals: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ impl JournalSupply {
             ready: VecDeque::new(),
             preparation: None,
             next_number,
-            no_room: false,
+            shortage: None,
             removals: Vec::new(),
         }
     }
@@ -97,7 +97,7 @@ impl JournalSupply {
 
     /// Begins a new file unless one is being made.
     pub(crate) fn prepare(&mut self, bytes: u64, operations: &mut Operations) {
-        if self.preparation.is_some() || self.no_room {
+        if self.preparation.is_some() || self.shortage.is_some() {
             return;
         }
         let bytes = bytes.next_multiple_of(self.alignment);
@@ -150,7 +150,7 @@ impl JournalSupply {
     /// Takes the end of a step.
     ///
     /// # Errors
-    /// What is wrong with the disk; a full one is told by [`JournalSupply::has_no_room`] instead.
+    /// What is wrong with the disk; a shortage is told by [`JournalSupply::shortage`] instead.
     pub(crate) fn step_done(&mut self, result: std::io::Result<DiskOutcome>) -> Result<(), Failure> {
         let mut preparation = self.preparation.take().expect("a step belongs to the file being made");
         preparation.busy = false;
@@ -160,11 +160,11 @@ impl JournalSupply {
             Err(error) => {
                 let path = path(self.shard, preparation.number);
                 self.removals.push(path.clone());
-                if error.kind() == std::io::ErrorKind::StorageFull {
-                    self.no_room = true;
-                    return Ok(());
-                }
-                return Err(Failure::write(path, &error));
+                self.shortage = Shortage::of(&error);
+                return match self.shortage {
+                    Some(_) => Ok(()),
+                    None => Err(Failure::write(path, &error)),
+                };
             }
         }
         match preparation.file.take_if(|_| preparation.zeroed == preparation.bytes) {
@@ -177,13 +177,13 @@ impl JournalSupply {
         Ok(())
     }
 
-    /// Tries again to create a file after the disk was full.
-    pub(crate) const fn retry_room(&mut self) {
-        self.no_room = false;
+    /// Tries again to create a file after a shortage.
+    pub(crate) const fn retry(&mut self) {
+        self.shortage = None;
     }
 
-    pub(crate) const fn has_no_room(&self) -> bool {
-        self.no_room
+    pub(crate) const fn shortage(&self) -> Option<Shortage> {
+        self.shortage
     }
 
     /// Has files that nobody needs removed.

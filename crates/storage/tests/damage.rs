@@ -381,6 +381,53 @@ fn a_full_disk_refuses_appends_and_loses_nothing() {
 }
 
 #[test]
+fn without_descriptors_appends_wait_and_nothing_fails() {
+    for class in [Durability::Fsync, Durability::Written, Durability::Memory] {
+        let disk = MemoryDisk::new();
+        let mut driver = open(&disk, &settings(), &[], 0);
+        let config = LogConfig {
+            durability: class,
+            ..config()
+        };
+        let id = partition(1, 0);
+        let key = driver.create(id, &config);
+        driver.append(key, batch(1, b"before", 0)).expect("room");
+        driver.settle();
+        // Journal files, segments, manifests, indexes and the checkpoint.
+        disk.fail("", Fault::Descriptors);
+        let mut accepted = 1;
+        let refused = loop {
+            match driver.append(key, batch(1, &[7; 700], 0)) {
+                Ok(_) => accepted += 1,
+                Err(refused) => break refused,
+            }
+            driver.settle();
+            driver.pass(20);
+            assert!(accepted < 10_000, "{class:?}: appends are bounded");
+        };
+        assert!(matches!(refused, AppendError::Busy), "{class:?}: {refused}");
+        assert!(accepted > 50, "{class:?}: {accepted}");
+        driver.pass(15_000);
+        disk.heal();
+        driver.events.clear();
+        driver.pass(3000);
+        assert_eq!(
+            driver.storage.partition(key).high_watermark(),
+            Offset(accepted),
+            "{class:?}"
+        );
+        // The next checkpoint frees the journal.
+        driver.pass(10_000);
+        assert!(driver.events.contains(&StorageEvent::Writable), "{class:?}");
+        driver.append(key, batch(1, b"after", 0)).expect("served again");
+        driver.settle();
+        let disk = driver.shut_down();
+        let driver = open(&disk, &settings(), &[(id, config)], 9);
+        assert_eq!(driver.storage.partition(driver.key(id)).log_end(), Offset(accepted + 1));
+    }
+}
+
+#[test]
 fn a_failed_journal_write_is_final() {
     let mut driver = open(&MemoryDisk::new(), &settings(), &[], 0);
     let fsync = driver.create(partition(1, 0), &config());

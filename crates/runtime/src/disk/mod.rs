@@ -7,6 +7,7 @@ mod aligned;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod op;
+mod shortage;
 
 use std::fmt;
 use std::io;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use aligned::AlignedBuffer;
 pub(crate) use op::parent;
 pub use op::{DiskCompletion, DiskOp, DiskOutcome, DiskToken};
+pub use shortage::Shortage;
 
 /// How to open a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

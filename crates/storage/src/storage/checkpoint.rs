@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hallows_runtime::{DiskOp, DiskOutcome, FileHandle};
+use hallows_runtime::{DiskOp, DiskOutcome, FileHandle, Shortage};
 use hallows_types::{Monotonic, Now, Offset, PartitionId};
 
 use super::{Shutdown, Storage, key_of};
@@ -448,8 +448,8 @@ impl Storage {
             }
             Err(error) => {
                 tracing::warn!(%error, "a checkpoint could not be recorded; it is tried again");
-                if error.kind() == std::io::ErrorKind::StorageFull {
-                    self.note_exhausted("a checkpoint");
+                if let Some(shortage) = Shortage::of(&error) {
+                    self.note_exhausted("a checkpoint", shortage);
                 }
                 self.abandon_checkpoint();
             }

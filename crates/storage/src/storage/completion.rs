@@ -94,8 +94,8 @@ impl Storage {
     fn journal_file_step(&mut self, result: std::io::Result<DiskOutcome>) {
         if let Err(failure) = self.journal.file_step_done(result) {
             self.fail_journal(&failure);
-        } else if self.journal.has_no_room() {
-            self.note_exhausted("a journal file");
+        } else if let Some(shortage) = self.journal.shortage() {
+            self.note_exhausted("a journal file", shortage);
         }
     }
 }

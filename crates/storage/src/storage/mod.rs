@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hallows_runtime::{DiskOp, DiskToken, Random};
+use hallows_runtime::{DiskOp, DiskToken, Random, Shortage};
 use hallows_types::{LeaderEpoch, Monotonic, Now, Offset, PartitionId, ShardId};
 use slab::Slab;
 
@@ -79,7 +79,7 @@ pub struct Storage {
 struct Space {
     /// Whether appends are refused.
     full: bool,
-    /// Whether the disk refused bytes since free space was last measured: nothing is tried before the next time.
+    /// Whether there was a shortage since free space was last measured: nothing is tried before the next time.
     exhausted: bool,
     measuring: bool,
     /// Whether anything was appended since the last measurement.
@@ -481,10 +481,21 @@ impl Storage {
         }
     }
 
-    /// Notes that the disk refused bytes: appends are refused, and what is in memory is tried again once there is room.
-    fn note_exhausted(&mut self, what: &str) {
+    /// Notes a shortage: what is in memory is tried again after the next look at the disk. Without room appends are
+    /// refused until then; without descriptors they wait, as far as the bounds of journal and tails go.
+    fn note_exhausted(&mut self, what: &str, shortage: Shortage) {
         self.space.exhausted = true;
-        self.note_full(what);
+        match shortage {
+            Shortage::Room => self.note_full(what),
+            Shortage::Descriptors => {
+                self.space.stale = true;
+                tracing::error!(
+                    what,
+                    "no file descriptor is left, so it is tried again: raise the limit of open files \
+                    (ulimit -n, LimitNOFILE), or lower max.connections"
+                );
+            }
+        }
     }
 
     fn note_full(&mut self, what: &str) {
@@ -498,7 +509,7 @@ impl Storage {
         let needed = self.settings.disk_reserve_bytes.saturating_add(self.tail_bytes);
         let full = free_bytes < needed;
         if std::mem::take(&mut self.space.exhausted) {
-            self.journal.retry_room();
+            self.journal.retry_supply();
             self.enqueue_all();
         }
         if full {

@@ -6,7 +6,7 @@
 use std::io;
 
 use bytes::Bytes;
-use hallows_runtime::{DiskOp, DiskOutcome};
+use hallows_runtime::{DiskOp, DiskOutcome, Shortage};
 use hallows_types::PartitionId;
 
 use super::Storage;
@@ -133,10 +133,9 @@ impl Storage {
             },
             op,
         );
-        if error.kind() == io::ErrorKind::StorageFull {
-            self.note_exhausted("creating a segment");
-        } else {
-            self.fail(key, Failure::write(id.log_path(), error));
+        match Shortage::of(error) {
+            Some(shortage) => self.note_exhausted("creating a segment", shortage),
+            None => self.fail(key, Failure::write(id.log_path(), error)),
         }
     }
 
@@ -148,8 +147,8 @@ impl Storage {
             return;
         }
         if let Err(error) = result {
-            if error.kind() == io::ErrorKind::StorageFull {
-                self.note_exhausted("a manifest");
+            if let Some(shortage) = Shortage::of(&error) {
+                self.note_exhausted("a manifest", shortage);
             } else {
                 let path = manifest::path(partition.id);
                 self.fail(key, Failure::write(path, &error));

@@ -1,7 +1,7 @@
 //! Writing tails to segments: at once for `written`, lazily and in larger pieces otherwise.
 
 use bytes::Bytes;
-use hallows_runtime::{DiskOp, DiskOutcome};
+use hallows_runtime::{DiskOp, DiskOutcome, Shortage};
 use hallows_types::Now;
 
 use super::Storage;
@@ -80,9 +80,9 @@ impl Storage {
             return;
         }
         if let Err(error) = result {
-            if error.kind() == std::io::ErrorKind::StorageFull {
+            if let Some(shortage) = Shortage::of(&error) {
                 // The batches are still in memory (and in the journal): the same bytes are written again later.
-                self.note_exhausted("a segment write");
+                self.note_exhausted("a segment write", shortage);
                 return;
             }
             let failure = Failure::write(write.segment.log_path(), &error);

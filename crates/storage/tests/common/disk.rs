@@ -42,6 +42,9 @@ struct State {
     written_back: Vec<(u64, u64)>,
 }
 
+/// "Too many open files".
+const EMFILE: i32 = 24;
+
 /// What a fault breaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
@@ -49,6 +52,8 @@ pub enum Fault {
     Sync,
     Durable,
     Read,
+    /// No file can be opened or made.
+    Descriptors,
 }
 
 /// A shared disk.
@@ -122,6 +127,11 @@ impl MemoryDisk {
 
     pub fn fail(&self, path_part: &str, fault: Fault) {
         self.lock().faults.push((path_part.to_owned(), fault));
+    }
+
+    /// Ends every fault.
+    pub fn heal(&self) {
+        self.lock().faults.clear();
     }
 
     /// Lets so many changes happen and no later one.
@@ -228,6 +238,9 @@ impl State {
             .faults
             .iter()
             .any(|(part, kind)| *kind == fault && path.contains(part.as_str()));
+        if broken && fault == Fault::Descriptors {
+            return Err(io::Error::from_raw_os_error(EMFILE));
+        }
         if broken {
             return Err(io::Error::other("injected"));
         }
@@ -347,6 +360,7 @@ impl File for MemoryFile {
 impl Disk for MemoryDisk {
     fn open(&self, path: &str, mode: OpenMode) -> io::Result<FileHandle> {
         let mut state = self.lock();
+        state.check(path, Fault::Descriptors)?;
         let known = state.names.get(path).copied();
         let inode = match (mode, known) {
             (OpenMode::Create, Some(_)) => return Err(io::ErrorKind::AlreadyExists.into()),
