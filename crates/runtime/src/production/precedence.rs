@@ -5,51 +5,59 @@
 //! small ones while something is written, and before each the reader waits until no write is under way; for a bounded
 //! time, so that a disk that always writes still reads.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// For how long after a write another one is expected.
 const LATELY: Duration = Duration::from_millis(100);
+/// No write has begun yet.
+const NEVER: u64 = u64::MAX;
 
-/// The writes under way, of all shards together.
-#[derive(Default)]
+/// The writes under way, of all shards together. Shards only count here; none ever waits for another.
 pub(super) struct Precedence {
-    state: Mutex<State>,
+    epoch: Instant,
+    /// Writes begun and not ended.
+    writes: AtomicUsize,
+    /// When the last one began, in nanoseconds since `epoch`.
+    begun: AtomicU64,
+    /// Readers that give way; at most the threads of the pool.
+    waiting: AtomicUsize,
+    /// Held by a reader from its last look at `writes` until it waits, and by whoever tells it.
+    turnstile: Mutex<()>,
     none_left: Condvar,
 }
 
-#[derive(Default)]
-struct State {
-    /// Writes begun and not ended.
-    writes: usize,
-    /// When the last one began.
-    begun: Option<Instant>,
-    /// Readers that give way; at most the threads of the pool.
-    waiting: usize,
+impl Default for Precedence {
+    fn default() -> Self {
+        Self {
+            epoch: Instant::now(),
+            writes: AtomicUsize::new(0),
+            begun: AtomicU64::new(NEVER),
+            waiting: AtomicUsize::new(0),
+            turnstile: Mutex::new(()),
+            none_left: Condvar::new(),
+        }
+    }
 }
 
 impl Precedence {
     /// Notes a write that is about to be handed to the disk.
     pub(super) fn begin(&self) {
-        let now = Instant::now();
-        let mut state = self.lock();
-        state.writes += 1;
-        state.begun = Some(now);
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        self.note();
     }
 
     /// Notes a write into the page cache, which the kernel hands to the disk when it likes.
     pub(super) fn note(&self) {
-        let now = Instant::now();
-        self.lock().begun = Some(now);
+        self.begun.store(self.elapsed(), Ordering::Relaxed);
     }
 
     /// Notes that it has ended, well or not.
     pub(super) fn end(&self) {
-        let mut state = self.lock();
-        state.writes -= 1;
-        let wake = state.writes == 0 && state.waiting > 0;
-        drop(state);
-        if wake {
+        let last = self.writes.fetch_sub(1, Ordering::SeqCst) == 1;
+        if last && self.waiting.load(Ordering::SeqCst) > 0 {
+            drop(self.turnstile.lock().unwrap_or_else(PoisonError::into_inner));
             self.none_left.notify_all();
         }
     }
@@ -57,23 +65,21 @@ impl Precedence {
     /// Waits until no write is under way, but not longer than `at_most`.
     /// Returns whether the next one is to be expected soon, since there were some lately.
     pub(super) fn give_way(&self, at_most: Duration) -> bool {
-        let mut state = self.lock();
-        let expected = state.begun.is_some_and(|begun| begun.elapsed() < LATELY);
-        if state.writes == 0 {
-            return expected;
+        if self.writes.load(Ordering::SeqCst) == 0 {
+            let begun = self.begun.load(Ordering::Relaxed);
+            let lately = u64::try_from(LATELY.as_nanos()).unwrap_or(u64::MAX);
+            return begun != NEVER && self.elapsed().saturating_sub(begun) < lately;
         }
-        state.waiting += 1;
-        let waited = self
-            .none_left
-            .wait_timeout_while(state, at_most, |state| state.writes > 0);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.waiting -= 1;
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let turnstile = self.turnstile.lock().unwrap_or_else(PoisonError::into_inner);
+        let writing = |_: &mut ()| self.writes.load(Ordering::SeqCst) > 0;
+        drop(self.none_left.wait_timeout_while(turnstile, at_most, writing));
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         true
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The counts are changed by single steps that do not panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(NEVER - 1)
     }
 }
 
@@ -98,7 +104,7 @@ mod tests {
                 precedence.give_way(LONG);
                 told.send(()).expect("somebody listens");
             });
-            while precedence.lock().waiting == 0 {
+            while precedence.waiting.load(Ordering::SeqCst) == 0 {
                 thread::yield_now();
             }
             precedence.end();
@@ -106,7 +112,7 @@ mod tests {
             precedence.end();
             went_on.recv_timeout(LONG / 2).expect("it goes on at once");
         });
-        assert_eq!(precedence.lock().waiting, 0);
+        assert_eq!(precedence.waiting.load(Ordering::SeqCst), 0);
     }
 
     #[test]
@@ -114,7 +120,7 @@ mod tests {
         let precedence = Precedence::default();
         precedence.begin();
         assert!(precedence.give_way(Duration::from_millis(1)), "a write is under way");
-        assert_eq!(precedence.lock().writes, 1);
+        assert_eq!(precedence.writes.load(Ordering::SeqCst), 1);
         precedence.end();
         precedence.give_way(LONG);
     }
