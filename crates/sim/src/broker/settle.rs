@@ -118,11 +118,11 @@ fn one_log(book: &mut Book, name: PartitionName, found: &ReadLog, before: Before
         .map(|batch| (BatchName::of(batch), batch.len()))
         .collect();
     for (batch, size) in sent {
-        let known = book.sent.get(&batch);
+        let known = book.sent.get(&(name, batch));
         ensure!(
             "only what was sent is in the log",
-            known.is_some_and(|known| known.to == name && known.batch.len() == size),
-            "a batch of {size} bytes was never sent there"
+            known.is_some_and(|known| known.batch.len() == size),
+            "{name}: a batch of {size} bytes was never sent there"
         );
     }
     let epoch = book.topics[&name.topic].epoch.unwrap_or(-1);

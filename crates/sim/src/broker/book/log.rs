@@ -24,8 +24,7 @@ pub(in crate::broker) struct Delivered {
 impl Book {
     /// A batch was sent.
     pub(in crate::broker) fn sent(&mut self, to: PartitionName, batch: &Bytes) {
-        let sent = self.sent.entry(BatchName::of(batch)).or_insert_with(|| Sent {
-            to,
+        let sent = self.sent.entry((to, BatchName::of(batch))).or_insert_with(|| Sent {
             batch: batch.clone(),
             times: 0,
         });
@@ -73,13 +72,13 @@ impl Book {
     /// The batch that had to come next was refused by its sequence.
     pub(in crate::broker) fn refused(&mut self, name: PartitionName, batch: &Bytes, error: ErrorCode) -> Verdict {
         let refused = header(batch);
-        let is_other = |sent: &Sent| {
+        let is_other = |((to, _), sent): (&(PartitionName, BatchName), &Sent)| {
             let other = header(&sent.batch);
-            sent.to == name && other.producer_id == refused.producer_id && other.base_sequence != refused.base_sequence
+            *to == name && other.producer_id == refused.producer_id && other.base_sequence != refused.base_sequence
         };
         // A partition takes the first batch that it sees of a producer, whatever its sequence, as Kafka does: if the
         // one before was refused for lack of room, nobody can tell.
-        if refused.base_sequence == 0 && self.sent.values().any(is_other) {
+        if refused.base_sequence == 0 && self.sent.iter().any(is_other) {
             return Ok(());
         }
         let Some(log) = self.log(name) else { return Ok(()) };
@@ -145,9 +144,8 @@ impl Book {
     }
 
     fn was_sent(&self, name: PartitionName, batch: &[u8]) -> Verdict {
-        let sent = self.sent.get(&BatchName::of(batch));
-        let same = sent
-            .is_some_and(|sent| sent.to == name && sent.batch.len() == batch.len() && sent.batch[16..] == batch[16..]);
+        let sent = self.sent.get(&(name, BatchName::of(batch)));
+        let same = sent.is_some_and(|sent| sent.batch.len() == batch.len() && sent.batch[16..] == batch[16..]);
         if same {
             return Ok(());
         }
@@ -170,7 +168,7 @@ impl Book {
         for entry in log.ledger.log.values() {
             let count = seen.entry(BatchName::of(&entry.bytes)).or_insert(0_u32);
             *count += 1;
-            let sent = self.sent.get(&BatchName::of(&entry.bytes));
+            let sent = self.sent.get(&(name, BatchName::of(&entry.bytes)));
             if sent.is_some_and(|sent| *count > sent.times) {
                 let detail = format!("{name}: a batch is in the log {count} times, more often than it was sent");
                 return Err(Violation::new("only what was sent is in the log", detail));

@@ -49,7 +49,6 @@ impl BatchName {
 /// A batch that some client sent.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
-    pub(super) to: PartitionName,
     pub(super) batch: Bytes,
     /// How often: one that is not idempotent may be in the log so many times.
     pub(super) times: u32,
@@ -61,7 +60,8 @@ pub(super) struct Book {
     /// The time in nanoseconds.
     pub(super) now: u64,
     pub(super) topics: BTreeMap<u32, Topic>,
-    pub(super) sent: BTreeMap<BatchName, Sent>,
+    /// Batches without a producer can have the same name in two partitions.
+    pub(super) sent: BTreeMap<(PartitionName, BatchName), Sent>,
     pub(super) offsets: CommittedOffsets,
     pub(super) assignments: Assignments,
     pub(super) producer_ids: ProducerIds,
