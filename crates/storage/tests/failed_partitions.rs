@@ -5,8 +5,8 @@ mod common;
 use common::disk::{Fault, MemoryDisk};
 use common::driver::open;
 use common::{batch, config, partition, settings};
-use hallows_storage::{Durability, LogConfig};
-use hallows_types::Offset;
+use hallows_storage::{Durability, LogConfig, Lookup, StorageEvent, TimeTarget};
+use hallows_types::{Offset, WallTime};
 
 fn written() -> LogConfig {
     LogConfig {
@@ -78,4 +78,28 @@ fn one_that_fails_during_a_write_keeps_no_batches_in_memory() {
     driver.settle();
     assert!(driver.storage.partition(key).failure().is_some());
     assert_eq!(driver.storage.statistics().tail_bytes, 0);
+}
+
+/// Found by the simulation of storage, seed 47: the lookup took the missing tail for the end of the log.
+#[test]
+fn one_that_fails_does_not_say_that_no_record_is_late_enough() {
+    let disk = MemoryDisk::new();
+    let mut driver = open(&disk, &settings(), &[], 0);
+    let key = driver.create(partition(1, 0), &config());
+    driver.append(key, batch(1, &[3; 700], 50)).expect("room");
+    driver.settle();
+    assert_eq!(driver.storage.partition(key).high_watermark(), Offset(1));
+    driver.disk.fail(".journal", Fault::Durable);
+    driver.append(key, batch(1, &[3; 700], 60)).expect("not known yet");
+    driver.settle();
+    assert!(driver.storage.partition(key).failure().is_some());
+    driver.events.clear();
+    let found = driver.storage.offset_for_time(key, 7, TimeTarget::At(WallTime(40)));
+    assert!(matches!(found, Lookup::Pending), "{found:?}");
+    driver.settle();
+    let told = driver.events.iter().find_map(|event| match event {
+        StorageEvent::TimeLookup { request: 7, result } => Some(result),
+        _ => None,
+    });
+    assert!(matches!(told, Some(Err(_))), "{told:?}");
 }

@@ -149,6 +149,10 @@ impl Storage {
         }
         let search = &mut self.searches[slot];
         let partition = &self.partitions[super::slot(search.key)];
+        if let Some(failure) = &partition.failure {
+            // Its tail is gone: "no such record" would send a consumer past what is there.
+            return Step::Failed(failure.clone());
+        }
         if search.next < partition.log_start {
             (search.next, search.place) = (partition.log_start, None);
         }
