@@ -198,7 +198,7 @@ fn the_vectors_are_those_that_kafka_agreed_to() {
 
 /// Writes the vectors anew after a change of the definitions. Show them to Kafka before committing.
 #[test]
-#[ignore = "writes into the source tree"]
+#[ignore = "writes into the source tree: cargo test -p hallows-protocol --test round_trip -- --ignored write_vectors"]
 fn write_vectors() {
     std::fs::write(vectors_path(), vectors()).expect("a writable source tree");
 }
