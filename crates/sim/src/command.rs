@@ -1,7 +1,10 @@
 //! The command: runs many seeds and says what they showed. Shared by `hallows sim` and `cargo xtask sim`.
 
 use std::io::{self, Write};
+use std::num::NonZeroU16;
+use std::ops::ControlFlow;
 
+use crate::jobs;
 use crate::minimise::minimise;
 use crate::options::{Outcome, Report, Sabotage};
 use crate::plan::{Level, Part, Plan};
@@ -9,6 +12,8 @@ use crate::simulate;
 
 /// From so many seeds on, every fault class must have struck.
 const SEEDS_FOR_EVERY_FAULT: u64 = 50;
+/// Seeds between two lines that say how far a long run is.
+const SEEDS_PER_PROGRESS: u64 = 500;
 /// Seeds until a broken promise must be noticed.
 #[cfg(feature = "sabotage")]
 const SEEDS_UNTIL_NOTICED: u64 = 40;
@@ -47,6 +52,9 @@ pub struct Arguments {
     /// Shorten the history of the first violation.
     #[arg(long)]
     minimise: bool,
+    /// Seeds that run beside each other, one per thread; all cores if not given. It changes nothing but the time.
+    #[arg(long)]
+    jobs: Option<NonZeroU16>,
     /// Go on after a violation instead of ending with the first one.
     #[arg(long)]
     keep_going: bool,
@@ -56,6 +64,18 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    fn jobs(&self) -> NonZeroU16 {
+        self.jobs.unwrap_or_else(jobs::cores)
+    }
+
+    fn plan(&self, level: Level, seed: u64) -> Plan {
+        Plan {
+            operations: self.operations,
+            without: self.without.iter().copied().collect(),
+            ..Plan::whole(level, seed, self.broken().unwrap_or_default())
+        }
+    }
+
     #[cfg(feature = "sabotage")]
     const fn broken(&self) -> Option<Sabotage> {
         self.sabotage
@@ -103,7 +123,7 @@ pub enum Verdict {
 pub fn run(arguments: &Arguments, program: &str, out: &mut dyn Write) -> io::Result<Verdict> {
     #[cfg(feature = "sabotage")]
     if arguments.switches {
-        return switches(out);
+        return switches(arguments.jobs(), out);
     }
     let levels = arguments
         .level
@@ -139,32 +159,60 @@ fn run_level(arguments: &Arguments, level: Level, program: &str, out: &mut dyn W
     let seeds = arguments
         .seed
         .map_or(arguments.from..arguments.from + arguments.seeds, |seed| seed..seed + 1);
+    let first = seeds.start;
     let mut report = Report::default();
-    for seed in seeds {
-        let plan = Plan {
-            operations: arguments.operations,
-            without: arguments.without.iter().copied().collect(),
-            ..Plan::whole(level, seed, arguments.broken().unwrap_or_default())
-        };
-        let outcome = simulate(&plan);
-        if arguments.verbose {
-            line(&plan, &outcome, out)?;
+    let run = |seed| simulate(&arguments.plan(level, seed));
+    let failed = jobs::in_order(arguments.jobs(), seeds, run, |seed, outcome| {
+        let plan = arguments.plan(level, seed);
+        let taken = take(arguments, &plan, outcome, program, &mut report, out);
+        progress(level, seed + 1 - first, &report);
+        match taken {
+            Ok(ControlFlow::Continue(())) => ControlFlow::Continue(()),
+            Ok(ControlFlow::Break(())) => ControlFlow::Break(None),
+            Err(error) => ControlFlow::Break(Some(error)),
         }
-        let operations = outcome.operations;
-        let violated = outcome.violation.clone();
-        report.add(seed, outcome);
-        let Some(violation) = violated else { continue };
-        writeln!(out, "seed {seed}: {violation}\nrepeat it with: {program} {plan}")?;
-        if arguments.minimise {
-            let found = minimise(&plan, operations, violation);
-            let (plan, violation, tries) = (found.plan, found.violation, found.tries);
-            writeln!(out, "shortest of {tries} runs: {program} {plan}\n{violation}")?;
-        }
-        if !arguments.keep_going {
-            break;
-        }
+    });
+    failed.flatten().map_or(Ok(report), Err)
+}
+
+/// Adds what a seed's run gave, and says what it broke.
+fn take(
+    arguments: &Arguments,
+    plan: &Plan,
+    outcome: Outcome,
+    program: &str,
+    report: &mut Report,
+    out: &mut dyn Write,
+) -> io::Result<ControlFlow<()>> {
+    if arguments.verbose {
+        line(plan, &outcome, out)?;
     }
-    Ok(report)
+    let (seed, operations) = (plan.seed, outcome.operations);
+    let violated = outcome.violation.clone();
+    report.add(seed, outcome);
+    let Some(violation) = violated else {
+        return Ok(ControlFlow::Continue(()));
+    };
+    writeln!(out, "seed {seed}: {violation}\nrepeat it with: {program} {plan}")?;
+    if arguments.minimise {
+        let found = minimise(plan, operations, violation);
+        let (plan, violation, tries) = (found.plan, found.violation, found.tries);
+        writeln!(out, "shortest of {tries} runs: {program} {plan}\n{violation}")?;
+    }
+    out.flush()?;
+    Ok(if arguments.keep_going {
+        ControlFlow::Continue(())
+    } else {
+        ControlFlow::Break(())
+    })
+}
+
+/// Says on standard error how far a long run is.
+fn progress(level: Level, done: u64, report: &Report) {
+    if done.is_multiple_of(SEEDS_PER_PROGRESS) {
+        // Nothing is lost where nobody can read it.
+        let _ = writeln!(io::stderr(), "{}, so far: {report}", level.name());
+    }
 }
 
 fn line(plan: &Plan, outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
@@ -179,7 +227,7 @@ fn line(plan: &Plan, outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
 
 /// Breaks every promise in turn at every level that can see it.
 #[cfg(feature = "sabotage")]
-fn switches(out: &mut dyn Write) -> io::Result<Verdict> {
+fn switches(jobs: NonZeroU16, out: &mut dyn Write) -> io::Result<Verdict> {
     writeln!(out, "{:<28} {:<8} {:>5}  noticed as", "promise broken", "level", "seed")?;
     let mut verdict = Verdict::Held;
     for (name, switch) in Sabotage::ALL {
@@ -187,8 +235,11 @@ fn switches(out: &mut dyn Write) -> io::Result<Verdict> {
             if !switch.concerns(level) {
                 continue;
             }
-            let noticed = (0..SEEDS_UNTIL_NOTICED)
-                .find_map(|seed| Some((seed, simulate(&Plan::whole(level, seed, switch)).violation?)));
+            let run = |seed| simulate(&Plan::whole(level, seed, switch)).violation;
+            let noticed = jobs::in_order(jobs, 0..SEEDS_UNTIL_NOTICED, run, |seed, violation| match violation {
+                Some(violation) => ControlFlow::Break((seed, violation)),
+                None => ControlFlow::Continue(()),
+            });
             match noticed {
                 Some((seed, violation)) => {
                     writeln!(out, "{name:<28} {:<8} {seed:>5}  {}", level.name(), violation.invariant)?;

@@ -1,6 +1,6 @@
 //! The simulated world and its checkers.
 //!
-//! One thread, no runtime, virtual time: a seed decides which turn, delivery, completion or timer comes next, what the
+//! One thread per seed, no runtime, virtual time: a seed decides which turn, delivery, completion or timer comes next, what the
 //! disk loses and when the machine dies. The same seed always gives the same run.
 //! Nothing above the runtime seam is mocked: the code under test is the code that serves.
 
@@ -8,6 +8,7 @@ pub mod broker;
 pub mod checks;
 pub mod command;
 pub mod disk;
+mod jobs;
 pub mod ledger;
 pub mod log;
 pub mod minimise;

@@ -90,7 +90,7 @@ pub(super) const SUITES: &[Suite] = &[
     Suite {
         name: "simulation",
         plain: &["cargo xtask sim --seeds 200"],
-        full: &["cargo xtask sim --seeds 5000"],
+        full: &["cargo xtask sim --seeds 10000"],
         shows: Shows::Lines(&["seeds="]),
     },
     Suite {
@@ -102,13 +102,13 @@ pub(super) const SUITES: &[Suite] = &[
     Suite {
         name: "fuzz",
         plain: &["cargo xtask fuzz --seconds 15 --jobs 2"],
-        full: &["cargo xtask fuzz --seconds 600 --jobs 2"],
+        full: &["cargo xtask fuzz --seconds 120 --jobs 2"],
         shows: Shows::Lines(&["executions="]),
     },
     Suite {
         name: "crash",
         plain: &["cargo xtask crash --cycles 20"],
-        full: &["cargo xtask crash --cycles 200 --shards 1,2,4"],
+        full: &["cargo xtask crash --cycles 500 --shards 1,2,4"],
         shows: Shows::Lines(&["class=", "sum of"]),
     },
     Suite {
