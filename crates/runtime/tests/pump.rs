@@ -448,6 +448,21 @@ fn a_connection_that_moves_between_shards_loses_nothing_and_keeps_its_order() {
 }
 
 #[test]
+fn a_connection_moves_once_an_answer_that_is_still_being_sent_has_left() {
+    let world = World::start(Settings::default(), 2);
+    let mut client = world.connect();
+    // Far more than a socket takes at once.
+    let large = frame(verb::LARGE, &20_000_000_u32.to_be_bytes());
+    let all = [large, frame(verb::MOVE, b"first"), frame(verb::MOVE, b"second")].concat();
+    client.stream.write_all(&all).expect("sending");
+    assert_eq!(client.answer().len(), 20_000_000);
+    let (first, second) = (client.answer(), client.answer());
+    assert_eq!((&first[2..], &second[2..]), (&b"first"[..], &b"second"[..]));
+    assert_ne!(first[..2], second[..2], "the shards that answered");
+    world.stop();
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     let world = World::start(Settings::default(), 1);
     let mut client = world.connect();

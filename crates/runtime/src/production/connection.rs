@@ -2,7 +2,8 @@
 
 use std::task::Waker;
 
-use hallows_types::Monotonic;
+use bytes::BytesMut;
+use hallows_types::{Monotonic, ShardId};
 use slab::Slab;
 use tokio::net::TcpStream;
 
@@ -52,6 +53,8 @@ pub(super) struct Connection {
     pub(super) more: bool,
     /// The front of the output is being read ahead; holds how many bytes.
     pub(super) reading_ahead: Option<u32>,
+    /// The shard it goes to once its output has left, and the bytes that were received and not worked off.
+    pub(super) leaving: Option<(ShardId, BytesMut)>,
     /// It is in the pump's list of connections to send on.
     pub(super) listed: bool,
     /// It is in the pump's list of connections not read because of congestion.
@@ -81,6 +84,7 @@ impl Connection {
             blocked: false,
             more: false,
             reading_ahead: None,
+            leaving: None,
             listed: false,
             held: false,
             closing: Closing::No,

@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use bytes::BytesMut;
 use hallows_types::Monotonic;
 
-use super::connection::{Closing, Connection};
+use super::connection::Connection;
 use super::limits::Permit;
 use super::mailbox::{Delivery, Origin};
 use super::pump::Pump;
@@ -56,17 +56,18 @@ impl<S: Turn + 'static> Pump<S> {
         }
     }
 
-    /// Hands over the connections that the last turns want elsewhere; those that cannot go stay.
+    /// Hands over the connections that turns want elsewhere and whose output has left, since that does not travel.
+    /// Those that their next shard does not take stay.
     pub(super) fn hand_over_leaving(&mut self, now: Monotonic) {
         let mut leaving = mem::take(&mut self.leaving);
-        for (id, to, received) in leaving.drain(..) {
+        for id in leaving.drain(..) {
             let Some(connection) = self.connections.get(id) else {
                 continue;
             };
-            // A connection with output left, or in its last moments, has a state that does not travel.
-            let may_go = connection.output.bytes() == 0 && connection.closing == Closing::No;
-            let takes = self.handle.mailbox(to).is_some_and(|next| next.takes_connections());
-            if !(may_go && takes) {
+            let Some((to, received)) = connection.leaving.take() else {
+                continue;
+            };
+            if !self.handle.mailbox(to).is_some_and(|next| next.takes_connections()) {
                 connection.paused = false;
                 let origin = connection.origin;
                 self.introduce(id, origin, received, now);

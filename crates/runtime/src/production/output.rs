@@ -17,7 +17,7 @@ const SMALL_FILE_BYTES: u32 = 32 << 10;
 /// The most slices gathered into one call.
 const GATHER_MAX: usize = 64;
 /// How much of a cold file range is read ahead at once.
-pub(super) const READ_AHEAD_BYTES: u32 = 1 << 20;
+const READ_AHEAD_BYTES: u32 = 1 << 20;
 
 /// Why sending came to its end for now.
 #[derive(Debug)]
@@ -139,7 +139,7 @@ impl OutputQueue {
         let (offset, len) = (*offset, *len);
         let budget = u32::try_from(budget).unwrap_or(u32::MAX);
         if self.resident == 0 {
-            let window = len.min(READ_AHEAD_BYTES);
+            let window = without_crumbs(len, READ_AHEAD_BYTES);
             if !files::is_resident(file, offset, window) {
                 let file = file.clone();
                 return Ok(Progress::Cold(Sent::Cold {
@@ -150,7 +150,7 @@ impl OutputQueue {
             }
             self.resident = window;
         }
-        let count = len.min(budget).min(self.resident);
+        let count = without_crumbs(len, budget).min(self.resident);
         if !files::CAN_SEND_FILE || file.descriptor().is_none() {
             let mut data = BytesMut::zeroed(count as usize);
             read_exactly(file, &mut data, offset)?;
@@ -202,6 +202,15 @@ impl OutputQueue {
                 self.slices.pop_front();
             }
         }
+    }
+}
+
+/// How much of `len` bytes is one step of about `step`: a little more when what is left would not be worth a call.
+const fn without_crumbs(len: u32, step: u32) -> u32 {
+    if len.saturating_sub(step) <= SMALL_FILE_BYTES {
+        len
+    } else {
+        step
     }
 }
 

@@ -62,8 +62,8 @@ pub(super) struct Pump<S: Turn> {
     listed: Vec<ConnectionId>,
     /// Connections not read because messages or pool work wait for room.
     held: Vec<ConnectionId>,
-    /// Connections that the shard wants to go to another one, and their unused bytes.
-    pub(super) leaving: Vec<(ConnectionId, ShardId, BytesMut)>,
+    /// Connections that go to another shard, those without output left.
+    pub(super) leaving: Vec<ConnectionId>,
     /// Connections whose received bytes wait for the next turn; they are not read before it.
     unturned: Vec<ConnectionId>,
     /// How many bytes those are.
@@ -410,7 +410,13 @@ impl<S: Turn + 'static> Pump<S> {
                 connection.paused = false;
                 connection.wake();
             }
-            Output::HandOver { to, received, .. } => self.leaving.push((id, to, received)),
+            Output::HandOver { to, received, .. } => {
+                connection.paused = true;
+                connection.leaving = Some((to, received));
+                if connection.output.bytes() == 0 {
+                    self.leaving.push(id);
+                }
+            }
             Output::Keep { bytes, missing, .. } => connection.kept = Some(Kept::new(bytes, missing)),
         }
     }

@@ -242,6 +242,9 @@ impl<S: Turn + 'static> Pump<S> {
             return;
         };
         connection.progressed = now;
+        if connection.leaving.is_some() {
+            self.leaving.push(id);
+        }
         if connection.closing != Closing::AfterSend {
             return;
         }
