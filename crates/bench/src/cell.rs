@@ -81,9 +81,9 @@ impl Cell {
         }
     }
 
-    /// Whether the floor can do it; where it cannot consume or roll, it does the plain open loop.
+    /// Whether the floor can do it; where it cannot follow or roll, it does the plain open loop.
     pub(crate) const fn has_floor(self) -> bool {
-        !matches!(self, Self::Consume) && !self.owns_subject()
+        !self.owns_subject()
     }
 
     /// Whether it starts subjects of its own instead of using running ones.
@@ -265,6 +265,12 @@ fn measure_connections(subject: &Subject, settings: Settings) -> Result<Figures>
 
 fn measure_consume(subject: &Subject, settings: Settings) -> Result<Figures> {
     let target = subject.fresh_topic(settings.class, 1)?;
+    if subject.kind == Kind::Floor {
+        let log = consume::RawLog::written(&target, CONSUME_BYTES)?;
+        machine::sync()?;
+        let (outcome, used) = watch(subject, || log.read())?;
+        return Ok(consumed(&outcome, &used));
+    }
     let limit = throughput::Limit {
         length: Duration::MAX,
         bytes: CONSUME_BYTES,
@@ -275,12 +281,17 @@ fn measure_consume(subject: &Subject, settings: Settings) -> Result<Figures> {
     }
     let records = i64::try_from(produced.records).context("a run has fewer than 2^63 records")?;
     let (outcome, used) = watch(subject, || consume::run(&target, target.next_offset + records))?;
+    let mut figures = consumed(&outcome, &used);
+    used.per_million(produced.records, &mut figures);
+    subject.drop_topic(&target.topic)?;
+    Ok(figures)
+}
+
+fn consumed(outcome: &consume::Outcome, used: &Used) -> Figures {
     let mut figures = vec![
         (Metric::BytesPerSecond, number(outcome.bytes) / outcome.seconds / 1e6),
         (Metric::RequestsPerSecond, number(outcome.fetches) / outcome.seconds),
     ];
     used.per_gb(outcome.bytes, &mut figures);
-    used.per_million(produced.records, &mut figures);
-    subject.drop_topic(&target.topic)?;
-    Ok(figures)
+    figures
 }

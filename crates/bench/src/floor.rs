@@ -3,6 +3,7 @@
 //! A blocking server with one thread per connection reads a frame, writes it to a file of its own, syncs it when
 //! asked to, and answers 100 bytes. The answer repeats the correlation id and is zero elsewhere, which a client
 //! reads as "no error at offset 0".
+//! A fetch gets the next MiB of what its own connection has written, from the page cache without a copy.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -20,8 +21,14 @@ use crate::class::Class;
 const ANSWER_BYTES: usize = 100;
 /// What one read takes at most, and the largest frame.
 const BUFFER_BYTES: usize = 256 << 10;
+/// Where the API key of a request lies, behind its length.
+const API_KEY_AT: usize = 4;
 /// Where the correlation id of a request lies, behind length, API key and version.
 const CORRELATION_AT: usize = 8;
+/// The API key of Fetch.
+const FETCH: [u8; 2] = 1_i16.to_be_bytes();
+/// What a fetch gets at most, as much as Kafka's consumer asks for.
+const FETCH_BYTES: usize = 1 << 20;
 
 /// Serves until the process ends.
 ///
@@ -44,7 +51,13 @@ pub fn serve(address: SocketAddr, directory: &Path, class: Class) -> Result<()> 
 
 fn connection(mut stream: TcpStream, path: &PathBuf, class: Class) -> Result<()> {
     stream.set_nodelay(true)?;
-    let mut file = File::create(path)?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)?;
+    let (mut written, mut fetched) = (0, 0);
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut filled = 0;
     let mut answer = [0; ANSWER_BYTES];
@@ -56,17 +69,40 @@ fn connection(mut stream: TcpStream, path: &PathBuf, class: Class) -> Result<()>
         let mut start = 0;
         while let Some(size) = frame_size(&buffer[start..filled])? {
             let frame = &buffer[start..start + size];
+            start += size;
+            if frame[API_KEY_AT..API_KEY_AT + 2] == FETCH {
+                let count = FETCH_BYTES.min(written - fetched);
+                let prefix = u32::try_from(4 + count)?.to_be_bytes();
+                let head = [&prefix[..], &frame[CORRELATION_AT..CORRELATION_AT + 4]].concat();
+                // The head leaves with what follows it.
+                rustix::net::send(&stream, &head, rustix::net::SendFlags::MORE)?;
+                send_file(&stream, &file, fetched, count)?;
+                fetched += count;
+                continue;
+            }
             file.write_all(frame)?;
+            written += frame.len();
             if class == Class::Fsync {
                 file.sync_data()?;
             }
             answer[4..8].copy_from_slice(&frame[CORRELATION_AT..CORRELATION_AT + 4]);
             stream.write_all(&answer)?;
-            start += size;
         }
         buffer.copy_within(start..filled, 0);
         filled -= start;
     }
+}
+
+/// Sends `count` bytes of `file` from `offset` on.
+fn send_file(stream: &TcpStream, file: &File, offset: usize, count: usize) -> Result<()> {
+    let mut position = u64::try_from(offset)?;
+    let end = position + u64::try_from(count)?;
+    while position < end {
+        let left = usize::try_from(end - position)?;
+        let sent = rustix::fs::sendfile(stream, file, Some(&mut position), left)?;
+        ensure!(sent > 0, "the file ends before what was written");
+    }
+    Ok(())
 }
 
 /// The size of the whole frame at the start of `bytes`, or `None` when more has to be read.
@@ -89,7 +125,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::load::{connections, one_in_flight, open_loop, throughput};
+    use crate::load::{connections, consume, one_in_flight, open_loop, throughput};
     use crate::topic::Target;
 
     /// A floor in a thread, and where it listens.
@@ -124,6 +160,9 @@ mod tests {
         };
         let large = throughput::run(&target, 100, limit).expect("acknowledged");
         assert!(large.bytes >= 5 * 60_000 && large.bytes <= (10 << 20) + (64 << 10));
+        let log = consume::RawLog::written(&target, 3_000_000).expect("acknowledged");
+        let read = log.read().expect("answered");
+        assert!(read.bytes >= 3_000_000 && read.fetches == read.bytes.div_ceil(FETCH_BYTES));
     }
 
     #[test]

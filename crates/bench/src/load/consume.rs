@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use crate::connection::open;
-use crate::frame::{FetchBounds, FetchFrame, fetched};
-use crate::topic::Target;
+use super::LARGE_BATCH_BYTES;
+use crate::connection::{Receiver, Sender, open};
+use crate::frame::{FetchBounds, FetchFrame, ProduceFrame, batch, fetched, records_per_batch};
+use crate::topic::{ACKS_LEADER, Target, now_ms};
 
 /// What the consumer saw.
 pub(crate) struct Outcome {
@@ -39,4 +40,53 @@ pub(crate) fn run(target: &Target, end_offset: i64) -> Result<Outcome> {
     }
     outcome.seconds = start.elapsed().as_secs_f64();
     Ok(outcome)
+}
+
+/// What one connection has written to the floor, which gives back no more than the bytes of that.
+pub(crate) struct RawLog {
+    sender: Sender,
+    receiver: Receiver,
+    topic: String,
+    bytes: usize,
+}
+
+impl RawLog {
+    /// Writes about `bytes` in batches of 64 KiB.
+    pub(crate) fn written(target: &Target, bytes: usize) -> Result<Self> {
+        let (mut sender, mut receiver) = open(target.leader)?;
+        let batch = batch(records_per_batch(1024, LARGE_BATCH_BYTES), 1024, now_ms());
+        let mut frame = ProduceFrame::new(&target.topic, 0, ACKS_LEADER, &batch);
+        let mut written = 0;
+        while written < bytes {
+            let request = frame.numbered(0);
+            written += request.len();
+            sender.send(request)?;
+            frame.check(receiver.receive()?, 0)?;
+        }
+        Ok(Self {
+            sender,
+            receiver,
+            topic: target.topic.clone(),
+            bytes: written,
+        })
+    }
+
+    /// Reads all of it.
+    pub(crate) fn read(mut self) -> Result<Outcome> {
+        let mut frame = FetchFrame::new(&self.topic, FetchBounds::CONSUMER);
+        let (mut bytes, mut fetches) = (0, 0);
+        let start = Instant::now();
+        while bytes < self.bytes {
+            self.sender.send(frame.at(0, 0))?;
+            let answer = self.receiver.receive()?;
+            ensure!(answer.len() > 4, "the floor has less than was written to it");
+            bytes += answer.len() - 4;
+            fetches += 1;
+        }
+        Ok(Outcome {
+            bytes,
+            fetches,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
 }
