@@ -168,6 +168,7 @@ impl Start {
             topic_configs: std::collections::BTreeMap::new(),
             storage,
             partitions: crate::partitions::Partitions::default(),
+            backlog: crate::backlog::Backlog::default(),
             connections: std::collections::BTreeMap::new(),
             ready: std::collections::VecDeque::new(),
             gathers: crate::rows::Rows::default(),

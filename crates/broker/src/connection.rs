@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     output_full: bool,
     /// The batches of a request are on the pool; what comes behind it must not overtake them.
     batches_away: bool,
+    /// Its requests with batches that wait for room; while there are any it is not read.
+    waiting_for_room: usize,
     pub(crate) course: Course,
     pub(crate) listener: ListenerId,
     pub(crate) host: Arc<str>,
@@ -38,6 +40,7 @@ impl Shard {
                 paused: false,
                 output_full: false,
                 batches_away: false,
+                waiting_for_room: 0,
                 course: Course::default(),
                 listener,
                 host: format!("/{}", peer.ip()).into(),
@@ -88,6 +91,21 @@ impl Shard {
         }
     }
 
+    /// Reads no further until as many [`Shard::go_on_reading`].
+    pub(crate) fn stop_reading(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.waiting_for_room += 1;
+            self.pause(id);
+        }
+    }
+
+    /// Ends one [`Shard::stop_reading`]; whoever concludes the request lets the next one start.
+    pub(crate) fn go_on_reading(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.waiting_for_room -= 1;
+        }
+    }
+
     /// Lets requests start that waited for the shard to serve.
     pub(crate) fn drive_all(&mut self) {
         self.ready.extend(self.connections.keys().copied());
@@ -98,6 +116,9 @@ impl Shard {
         let frame_bytes_max = self.limits.request_bytes_max;
         let mut sent_bytes = 0;
         while let Some(connection) = self.connections.get(&id) {
+            if connection.waiting_for_room > 0 {
+                return self.pause(id);
+            }
             if let Some(to) = self.destination(connection) {
                 return if connection.answers.open_count() == 0 && !connection.batches_away {
                     self.hand_over(id, to)

@@ -25,6 +25,8 @@ pub(crate) struct Gather {
     deadline: Monotonic,
     /// Set while the parts are being started, so that early answers do not finish the row under the starter's feet.
     starting: bool,
+    /// A part waits for room, so its connection is not read.
+    waits_for_room: bool,
 }
 
 impl Shard {
@@ -45,6 +47,7 @@ impl Shard {
             finish: Box::new(finish),
             deadline,
             starting: true,
+            waits_for_room: false,
         });
         let mut owners = Owners::default();
         for (part, op) in (0..).zip(ops) {
@@ -118,11 +121,22 @@ impl Shard {
             return;
         }
         let row = match (reply.row, answer) {
+            (ReplyRow::Gather(row), OpAnswer::Waits) => return self.gather_waits_for_room(row),
             (ReplyRow::Gather(row), answer) => return self.gather_told(row, reply.part, answer),
             (ReplyRow::Poll(row), OpAnswer::Read(answer)) => return self.poll_told(row, reply.part, answer),
             (ReplyRow::Poll(row), _) => row,
         };
         unreachable!("a fetch asks for reads only, and row {row:?} got something else");
+    }
+
+    /// Reads its connection no further: what the client sends behind it would wait in memory as well.
+    fn gather_waits_for_room(&mut self, row: RowKey) {
+        if let Some(gather) = self.gathers.get_mut(row)
+            && !std::mem::replace(&mut gather.waits_for_room, true)
+        {
+            let connection = gather.context.connection;
+            self.stop_reading(connection);
+        }
     }
 
     fn gather_told(&mut self, row: RowKey, part: u32, answer: OpAnswer) {
@@ -167,6 +181,9 @@ impl Shard {
             return Outcome::Later;
         };
         self.timers.remove(&(gather.deadline, crate::shard::Timer::Gather(row)));
+        if gather.waits_for_room {
+            self.go_on_reading(gather.context.connection);
+        }
         (gather.finish)(self, gather.context, gather.answers)
     }
 

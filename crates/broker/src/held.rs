@@ -13,6 +13,8 @@ pub struct Held {
     pub fetch_sessions: u64,
     /// Bytes of batches that are not yet in their segments: `tail.bytes.max`.
     pub tail_bytes: u64,
+    /// Bytes of batches that wait for room: `waiting.append.bytes.max`.
+    pub waiting_append_bytes: u64,
     /// Files of the journal: `journal.bytes.max`.
     pub journal_files: u64,
     /// Partitions that failed: their journal files are kept, whatever the bound says.
@@ -36,6 +38,7 @@ impl Shard {
             waiting_requests: count(self.waiting_count()),
             fetch_sessions: count(self.sessions.persistent_count()),
             tail_bytes: statistics.tail_bytes,
+            waiting_append_bytes: self.backlog.bytes(),
             journal_files: statistics.journal_files,
             failed_partitions: count(failed.count()),
             producers_most: count(producers.max().unwrap_or(0)),

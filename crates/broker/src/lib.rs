@@ -3,6 +3,7 @@
 //! A [`Shard`] is a synchronous state machine; [`boot`] makes the shards of a data directory, a pump runs them.
 //! Nothing here blocks, reads a clock, opens a file or names a thread.
 
+mod backlog;
 mod base64;
 mod boot;
 mod connection;

@@ -19,6 +19,8 @@ pub(crate) struct Limits {
     pub(crate) decompressed_batch_bytes_max: usize,
     /// `delayed.requests.max`; of requests that do not wait for long there may be as many again.
     pub(crate) delayed_requests_max: usize,
+    /// `waiting.append.bytes.max`.
+    pub(crate) waiting_append_bytes_max: u64,
 }
 
 impl Limits {
@@ -32,6 +34,7 @@ impl Limits {
             request_partitions_max: bound(config.request_partitions_max),
             decompressed_batch_bytes_max: bound(config.decompressed_batch_bytes_max),
             delayed_requests_max: bound(config.delayed_requests_max),
+            waiting_append_bytes_max: config.waiting_append_bytes_max,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use bytes::BytesMut;
 use hallows_storage::{AppendError, Appended, Failure, ProducerState, TimeMatch, TimeTarget};
-use hallows_types::{LeaderEpoch, Offset, PartitionId, ShardId};
+use hallows_types::{LeaderEpoch, Monotonic, Offset, PartitionId, ShardId};
 
 use crate::controller::{AdminAnswer, AdminOp};
 use crate::coordinator::{GroupAnswer, GroupOp, ListGroupsOp};
@@ -50,6 +50,8 @@ pub(crate) enum PartitionOp {
     Append {
         /// The batch.
         batch: BytesMut,
+        /// Until when it may wait for room.
+        deadline: Monotonic,
     },
     /// Read from the log for a fetch.
     Read(ReadOp),
@@ -100,6 +102,8 @@ pub(crate) enum OffsetQuery {
 pub(crate) enum OpAnswer {
     /// To [`PartitionOp::Append`].
     Appended(Result<AppendDone, AppendFailure>),
+    /// To [`PartitionOp::Append`], before its answer: the batch waits for room.
+    Waits,
     /// To [`PartitionOp::Read`].
     Read(ReadAnswer),
     /// To [`PartitionOp::ListOffset`].

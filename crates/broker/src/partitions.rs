@@ -86,7 +86,7 @@ impl Shard {
             return self.tell(reply, unknown(op));
         };
         match op {
-            PartitionOp::Append { batch } => self.append(key, AppendWaiter::Reply(reply), batch, Origin::Client),
+            PartitionOp::Append { batch, deadline } => self.append_or_wait(id, key, reply, batch, deadline),
             PartitionOp::Read(read) => self.read(reply, key, read),
             PartitionOp::Unwatch(watcher) => self.unwatch(key, watcher),
             PartitionOp::ListOffset { query, current_epoch } => self.list_offset(reply, key, query, current_epoch),
@@ -201,6 +201,7 @@ impl Shard {
         tracing::error!(partition = %state.id, %failure, "a partition failed");
         let failed = PartitionFailure::Failed(failure.clone());
         self.end_waits(key, &failed);
+        self.work_off_backlog();
     }
 
     /// Forgets a partition whose topic is gone; whoever waits for it is told.

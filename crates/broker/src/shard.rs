@@ -11,6 +11,7 @@ use hallows_runtime::{ConnectionId, Effects, Event, Inbox, Random, Turn};
 use hallows_storage::{Storage, StorageEvent};
 use hallows_types::{Monotonic, Now, ShardId, TopicId};
 
+use crate::backlog::Backlog;
 use crate::connection::Connection;
 use crate::controller::Controller;
 use crate::coordinator::Coordinators;
@@ -50,6 +51,8 @@ pub struct Shard {
     pub(crate) topic_configs: BTreeMap<TopicId, TopicConfig>,
     pub(crate) storage: Storage,
     pub(crate) partitions: Partitions,
+    /// Appends that wait for room.
+    pub(crate) backlog: Backlog,
     pub(crate) connections: BTreeMap<ConnectionId, Connection>,
     /// Connections that may have a request to start, each once.
     pub(crate) ready: VecDeque<ConnectionId>,
@@ -130,6 +133,7 @@ impl Turn for Shard {
         timer
             .min(self.storage.next_deadline())
             .min(self.coordinators_deadline())
+            .min(self.backlog.next_deadline())
     }
 }
 
@@ -198,6 +202,9 @@ impl Shard {
                 Timer::Fetch(row) => self.fetch_expire(row),
             }
         }
+        if self.backlog.next_deadline() <= self.now.monotonic {
+            self.work_off_backlog();
+        }
         if self.coordinators_deadline() <= self.now.monotonic {
             self.coordinators_tick();
         }
@@ -239,7 +246,7 @@ impl Shard {
             StorageEvent::ReadReady { key } => self.on_read_ready(key),
             StorageEvent::TimeLookup { request, result } => self.on_time_lookup(request, result),
             StorageEvent::Failed { key, failure } => self.on_partition_failed(key, &failure),
-            StorageEvent::Writable => {}
+            StorageEvent::Writable => self.work_off_backlog(),
             StorageEvent::Stopped { clean } => self.stopped(clean),
         }
     }
@@ -247,6 +254,7 @@ impl Shard {
     fn shut_down(&mut self) {
         if matches!(self.life, Life::Starting | Life::Serving) {
             self.life = Life::Stopping;
+            self.refuse_backlog();
             self.storage.shut_down(self.now);
         }
     }

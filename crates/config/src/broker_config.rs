@@ -125,6 +125,8 @@ pub struct BrokerConfig {
     pub journal_file_bytes: u64,
     /// `tail.bytes.max`, per shard.
     pub tail_bytes_max: u64,
+    /// `waiting.append.bytes.max`, per shard.
+    pub waiting_append_bytes_max: u64,
     /// `segment.writeback.bytes`.
     pub segment_writeback_bytes: u32,
 
@@ -202,10 +204,7 @@ impl BrokerConfig {
             rack: values.text("broker.rack"),
             advertised_listeners: advertised.unwrap_or_else(|| listeners.clone()),
             listeners,
-            data_directory: values
-                .text("log.dirs")
-                .or_else(|| values.text("log.dir"))
-                .expect("it has a default"),
+            data_directory: data_directory(values),
             shards: values.u32("shards"),
             poll_spin_us: values.u32("poll.spin.us"),
             compute_threads: values.u32("compute.threads"),
@@ -250,6 +249,7 @@ impl BrokerConfig {
             journal_bytes_max: values.u64("journal.bytes.max"),
             journal_file_bytes: values.u64("journal.file.bytes"),
             tail_bytes_max: values.u64("tail.bytes.max"),
+            waiting_append_bytes_max: values.u64("waiting.append.bytes.max"),
             segment_writeback_bytes: values.u32("segment.writeback.bytes"),
             group_session_timeout_ms_min: values.u32("group.min.session.timeout.ms"),
             group_session_timeout_ms_max: values.u32("group.max.session.timeout.ms"),
@@ -273,6 +273,11 @@ impl BrokerConfig {
             dynamic: &self.dynamic,
         }
     }
+}
+
+fn data_directory(values: Effective<'_>) -> String {
+    let directory = values.text("log.dirs").or_else(|| values.text("log.dir"));
+    directory.expect("it has a default")
 }
 
 fn node_id(values: Effective<'_>) -> i32 {

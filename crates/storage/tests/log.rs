@@ -134,6 +134,22 @@ fn too_much_in_memory_is_refused_and_accepted_again() {
     driver.append(key, batch(1, b"again", 0)).expect("room again");
 }
 
+/// Tails below half their bound were left as they are until the next checkpoint, and a batch that wants more than the
+/// other half was refused all that time.
+#[test]
+fn a_batch_of_nearly_the_bound_is_given_room_at_once() {
+    let mut driver = fresh();
+    let key = driver.create(partition(1, 0), &config());
+    driver.append(key, batch(1, &[0; 200_000], 0)).expect("room");
+    driver.settle();
+    let large = || batch(1, &[0; 900_000], 0);
+    let error = driver.append(key, large()).expect_err("too much together");
+    assert!(matches!(error, AppendError::Busy), "{error}");
+    driver.settle();
+    assert!(driver.events.contains(&StorageEvent::Writable));
+    driver.append(key, large()).expect("there is room now");
+}
+
 #[test]
 fn the_journal_is_recycled_and_stays_within_its_bound() {
     let mut driver = fresh();

@@ -17,8 +17,8 @@ use crate::topic::{ACKS_LEADER, Target, now_ms};
 const VALUE_BYTES: usize = 50_000_000;
 /// Records that each producer sends, one in flight.
 const RECORDS: usize = 4;
-/// Producers.
-const PRODUCERS: [usize; 2] = [1, 2];
+/// How many send at once.
+const PRODUCERS: [usize; 3] = [1, 2, 8];
 /// Above a record with its batch and frame.
 const SETTINGS: [(&str, &str); 1] = [("message.max.bytes", "60000000")];
 /// What a broker answers whose `tail.bytes.max` is reached.

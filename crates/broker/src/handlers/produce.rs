@@ -115,6 +115,7 @@ pub(crate) fn append(
         timeout,
         mut parts,
     } = request;
+    let deadline = shard.now.monotonic.after(timeout);
     let mut ops = Vec::with_capacity(verdicts.len());
     for Verdict {
         part,
@@ -123,11 +124,10 @@ pub(crate) fn append(
     } in verdicts
     {
         match result {
-            Ok(batch) => ops.push(Op::Partition(partition, PartitionOp::Append { batch })),
+            Ok(batch) => ops.push(Op::Partition(partition, PartitionOp::Append { batch, deadline })),
             Err(refusal) => parts[part].refused = Some(refusal),
         }
     }
-    let deadline = shard.now.monotonic.after(timeout);
     shard.gather(context, ops, deadline, move |_, context, answers| {
         finish(&context, acks, parts, answers)
     })

@@ -90,6 +90,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("67108864").unit(Bytes).between(4_194_304, 1_073_741_824).own(),
     Setting::broker("tail.bytes.max", Long, "How many bytes of records one shard keeps in memory only until their segment is written; at the bound the write is forced.")
         .default("67108864").unit(Bytes).at_least(1_048_576).own(),
+    Setting::broker("waiting.append.bytes.max", Long, "How many bytes of batches one shard lets wait, until their requests time out, for room in memory (`tail.bytes.max`) or in the journal (`journal.bytes.max`), in the order they came, while their connections are not read; above it, batches are refused at once with REQUEST_TIMED_OUT.")
+        .default("536870912").unit(Bytes).at_least(0).own(),
     Setting::broker("segment.writeback.bytes", Int, "While the shard's journal is written to, the kernel is asked to write a segment to the disk each time this much was added to it, so that checkpoints find little left to sync; 0 leaves it to the kernel.")
         .default("1048576").unit(Bytes).between(0, 1_073_741_824).own(),
 ];

@@ -34,6 +34,11 @@ pub fn check(held: &Held, storage: &StorageSettings, config: &BrokerConfig) -> V
             storage.tail_bytes_max + BATCH_BYTES_MAX,
         ),
         (
+            "waiting.append.bytes.max",
+            held.waiting_append_bytes,
+            config.waiting_append_bytes_max,
+        ),
+        (
             "journal.bytes.max",
             journal_bytes,
             storage.journal_bytes_max + BEYOND_THE_BOUND * storage.journal_file_bytes,

@@ -88,17 +88,42 @@ impl Storage {
             return Err(AppendError::TooLarge { size_bytes, max_bytes });
         }
         if self.space.full {
-            self.refused = true;
+            self.note_refused(header.size_u64());
             return Err(AppendError::Full);
         }
         let stopping = self.shutdown != Shutdown::No;
-        let journal_full = partition.config.durability == Durability::Fsync && self.journal.is_over_bound();
-        let over = self.tail_bytes + header.size_u64() > self.settings.tail_bytes_max && self.tail_bytes > 0;
-        if stopping || ((over || journal_full) && origin == Origin::Client) {
-            self.refused = true;
+        if stopping || (origin == Origin::Client && self.is_busy(key, header.size_u64())) {
             return Err(AppendError::Busy);
         }
         Ok(header)
+    }
+
+    /// Whether a client's batch of this size would be refused as [`AppendError::Busy`] now, although the partition
+    /// works and the disk has room. Then [`crate::StorageEvent::Writable`] says when to ask again.
+    ///
+    /// # Panics
+    /// When `key` names no partition.
+    pub fn is_busy(&mut self, key: PartitionKey, size_bytes: u64) -> bool {
+        let partition = self.at(key);
+        let failed = partition.failure.is_some() || self.journal_failure_for(partition).is_some();
+        if failed || self.space.full {
+            return false;
+        }
+        let journal_full = partition.config.durability == Durability::Fsync && self.journal.is_over_bound();
+        let busy = journal_full || !self.fits(size_bytes);
+        if busy {
+            self.note_refused(size_bytes);
+        }
+        busy
+    }
+
+    /// Whether tails have room for a batch; a single one always fits.
+    pub(super) const fn fits(&self, size_bytes: u64) -> bool {
+        self.tail_bytes == 0 || self.tail_bytes.saturating_add(size_bytes) <= self.settings.tail_bytes_max
+    }
+
+    fn note_refused(&mut self, size_bytes: u64) {
+        self.refused = Some(self.refused.unwrap_or(0).max(size_bytes));
     }
 
     fn journal_failure_for(&self, partition: &Partition) -> Option<crate::error::Failure> {

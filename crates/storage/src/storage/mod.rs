@@ -59,10 +59,11 @@ pub struct Storage {
     space: Space,
     /// Bytes of all tails.
     tail_bytes: u64,
-    /// Set when tails have reached half their bound, until they have fallen to a quarter: every tail is written.
+    /// Set when tails have reached half their bound or have no room for a batch, until they have fallen to a quarter
+    /// and have room: every tail is written.
     tail_pressure: bool,
-    /// Whether an append was refused as busy since [`StorageEvent::Writable`] was last given.
-    refused: bool,
+    /// The size of the largest batch that was refused for lack of room since [`StorageEvent::Writable`] was last given.
+    refused: Option<u64>,
     expired: VecDeque<Expired>,
     /// The time of the last call that gave one.
     clock: Monotonic,
@@ -137,7 +138,7 @@ impl Storage {
             },
             tail_bytes: 0,
             tail_pressure: false,
-            refused: false,
+            refused: None,
             expired: VecDeque::new(),
             clock: now.monotonic,
             journal_use: JournalUse::default(),
@@ -526,18 +527,20 @@ impl Storage {
         keys.into_iter().for_each(|key| self.enqueue(key));
     }
 
-    /// Starts writing every tail when they fill half their bound, so that appends need not be refused.
+    /// Starts writing every tail when they fill half their bound, so that appends need not be refused, and when a large
+    /// batch was refused all the same: it may want nearly all of the bound.
     fn relieve_pressure(&mut self) {
         let bound = self.settings.tail_bytes_max;
-        if !self.tail_pressure && self.tail_bytes > bound / 2 {
+        let fits = self.refused.is_none_or(|size_bytes| self.fits(size_bytes));
+        if !self.tail_pressure && (self.tail_bytes > bound / 2 || !fits) {
             self.tail_pressure = true;
             self.enqueue_all();
-        } else if self.tail_pressure && self.tail_bytes <= bound / 4 {
+        } else if self.tail_pressure && self.tail_bytes <= bound / 4 && fits {
             self.tail_pressure = false;
         }
-        let journal_full = self.journal.is_over_bound();
-        if self.refused && self.tail_bytes <= bound / 2 && !journal_full && !self.space.full {
-            self.refused = false;
+        let room = self.tail_bytes <= bound / 2 && fits && !self.journal.is_over_bound() && !self.space.full;
+        if self.refused.is_some() && room {
+            self.refused = None;
             self.events.push_back(StorageEvent::Writable);
         }
     }

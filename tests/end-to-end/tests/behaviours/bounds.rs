@@ -12,14 +12,15 @@ use hallows_client::{Codec, Connection, ErrorCode};
 use hallows_protocol::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use hallows_protocol::messages::describe_producers_request::{DescribeProducersRequest, TopicRequest};
 use hallows_protocol::messages::fetch_request::FetchRequest;
+use hallows_protocol::messages::produce_request::PartitionProduceData;
 use hallows_protocol::messages::{ApiVersionsRequest, MetadataRequest};
 use hallows_protocol::{Writer, frame};
 use hallows_testkit::Broker;
 
 use crate::limits::memory_peak;
 use crate::support::{
-    FETCH, LONG_POLL_MS, PATIENCE, Raw, append, batch, bytes, call, connect, create, fetch, fetch_request, fresh_name,
-    from, produce, sequenced, start, start_on, topic, values,
+    FETCH, LONG_POLL_MS, PATIENCE, PRODUCE, Raw, append, batch, bytes, call, connect, create, fetch, fetch_request,
+    fresh_name, from, produce, produce_request, sequenced, start, start_on, topic, topic_with, values,
 };
 
 /// How long nothing comes where nothing is due.
@@ -291,6 +292,102 @@ fn producers_per_partition_max_has_the_one_idle_for_longest_forgotten() {
     ids.sort_unstable();
     assert_eq!(ids, [8, 9]);
     append(&mut connection, &topic, &sequenced(9, 0, 1, &[b"goes on"]));
+}
+
+/// One request with a batch of 600,000 bytes for each of four partitions; what became of each.
+fn four_at_once(connection: &mut Connection, topic: &str, timeout_ms: i32) -> Vec<(ErrorCode, i64)> {
+    let sent = batch(Codec::None, &[&[b'x'; 600_000]]);
+    let mut request = produce_request(topic, 0, -1, &sent);
+    request.timeout_ms = timeout_ms;
+    request.topic_data[0].partition_data = (0..4)
+        .map(|index| PartitionProduceData {
+            index,
+            records: Some(&sent),
+        })
+        .collect();
+    let answer = call(connection, &request, PRODUCE);
+    let partitions = &answer.responses[0].partition_responses;
+    partitions
+        .iter()
+        .map(|partition| (partition.error_code, partition.base_offset))
+        .collect()
+}
+
+#[test]
+fn tail_bytes_max_lets_batches_wait_until_there_is_room_for_them() {
+    let broker = start_on(2, &[("tail.bytes.max", "1048576")]);
+    let mut connection = connect(&broker);
+    for class in ["fsync", "written", "memory"] {
+        let topic = topic_with(&mut connection, 4, &[("durability", class)]);
+        for round in 0..10 {
+            let answers = four_at_once(&mut connection, &topic, 30_000);
+            assert_eq!(answers, [(ErrorCode::NONE, round); 4], "{class}");
+        }
+    }
+}
+
+#[test]
+fn batches_that_wait_for_room_keep_the_order_of_their_producer() {
+    const BATCHES: i32 = 40;
+    let broker = start_on(1, &[("tail.bytes.max", "1048576")]);
+    let mut connection = connect(&broker);
+    let topic = topic(&mut connection, 1);
+    let mut raw = Raw::connect(&broker);
+    let mut reader = raw.0.try_clone().expect("a socket can be shared");
+    let answers = std::thread::spawn(move || {
+        let mut next = || {
+            let mut length = [0; 4];
+            reader.read_exact(&mut length).expect("it is answered");
+            let mut answer = vec![0; usize::try_from(u32::from_be_bytes(length)).expect("short")];
+            reader.read_exact(&mut answer).expect("it is answered");
+            i32::from_be_bytes(answer[..4].try_into().expect("four bytes"))
+        };
+        (0..BATCHES).map(|_| next()).collect::<Vec<_>>()
+    });
+    let value = vec![b'x'; 900_000];
+    for sequence in 0..BATCHES {
+        let sent = sequenced(7, 0, sequence, &[&value]);
+        raw.send(&produce_request(&topic, 0, -1, &sent), PRODUCE, sequence);
+    }
+    assert_eq!(
+        answers.join().expect("all are answered"),
+        (0..BATCHES).collect::<Vec<_>>()
+    );
+    // Had one been refused or overtaken, those behind it would have been out of sequence.
+    append(&mut connection, &topic, &sequenced(7, 0, BATCHES, &[b"in sequence"]));
+    let found = fetch(&mut connection, &topic, i64::from(BATCHES));
+    assert_eq!(values(bytes(&found)), [b"in sequence"]);
+}
+
+#[test]
+fn waiting_append_bytes_max_bounds_the_batches_that_wait_for_room() {
+    // One is appended, one waits, two are refused.
+    let broker = start_on(
+        1,
+        &[("tail.bytes.max", "1048576"), ("waiting.append.bytes.max", "1000000")],
+    );
+    let mut connection = connect(&broker);
+    let topic = topic(&mut connection, 4);
+    let answers = four_at_once(&mut connection, &topic, 30_000);
+    let refused = (ErrorCode::REQUEST_TIMED_OUT, -1);
+    assert_eq!(answers, [(ErrorCode::NONE, 0), (ErrorCode::NONE, 0), refused, refused]);
+    is_served(&mut connection, &topic);
+}
+
+#[test]
+fn batches_that_wait_for_room_are_dropped_when_their_request_times_out() {
+    let broker = start_on(1, &[("tail.bytes.max", "1048576")]);
+    let mut connection = connect(&broker);
+    let topic = topic(&mut connection, 4);
+    let answers = four_at_once(&mut connection, &topic, 0);
+    assert_eq!(answers[1..], [(ErrorCode::REQUEST_TIMED_OUT, -1); 3]);
+    // None of those is appended later.
+    for index in 1..4 {
+        let sent = batch(Codec::None, &[b"first"]);
+        let mut answer = call(&mut connection, &produce_request(&topic, index, -1, &sent), PRODUCE);
+        let partition = answer.responses.remove(0).partition_responses.remove(0);
+        assert_eq!((partition.error_code, partition.base_offset), (ErrorCode::NONE, 0));
+    }
 }
 
 #[test]
