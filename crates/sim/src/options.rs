@@ -93,6 +93,10 @@ pub struct Outcome {
     pub reads: u64,
     /// Topics, settings and records that were changed.
     pub changes: u64,
+    /// Topics that were made anew under the name of a deleted one.
+    pub made_anew: u64,
+    /// Requests by the id of a deleted topic that were refused.
+    pub old_ids_refused: u64,
     /// The fingerprint of the run.
     pub fingerprint: u64,
     /// How often each disk fault struck.
@@ -127,6 +131,8 @@ impl Report {
         self.total.assignments += outcome.assignments;
         self.total.reads += outcome.reads;
         self.total.changes += outcome.changes;
+        self.total.made_anew += outcome.made_anew;
+        self.total.old_ids_refused += outcome.old_ids_refused;
         self.total.disk.add(&outcome.disk);
         self.total.network.add(&outcome.network);
         if let Some(violation) = outcome.violation {
@@ -154,6 +160,8 @@ impl Report {
             ("offsets_committed", total.commits),
             ("assignments", total.assignments),
             ("changes", total.changes),
+            ("topics_made_anew", total.made_anew),
+            ("old_ids_refused", total.old_ids_refused),
         ];
         let of_clients = of_clients.into_iter().filter(|_| level == Level::Broker);
         std::iter::once(("batches_acknowledged", total.acknowledged))

@@ -205,7 +205,7 @@ impl Auditor {
     }
 
     fn learn_metadata(&mut self, stage: &mut Stage<'_>, answer: MetadataResponse) {
-        for (number, topic) in metadata::topics(&answer) {
+        for (number, topic) in metadata::topics(stage.book, &answer) {
             let epoch = topic.partitions.first().map_or(-1, |partition| partition.leader_epoch);
             let name = topic.name.clone().unwrap_or_default();
             self.names.insert(number, (name, epoch));

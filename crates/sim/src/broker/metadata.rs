@@ -43,7 +43,7 @@ impl Before {
     /// # Errors
     /// A topic that is missing, or back, or another.
     pub(super) fn check(&self, book: &mut Book, answer: &MetadataResponse) -> Verdict {
-        let told = topics(answer);
+        let told = topics(book, answer);
         for (number, partitions) in &self.there {
             let Some(topic) = book.topics.get(number).filter(|topic| topic.is_promised()) else {
                 continue;
@@ -60,11 +60,10 @@ impl Before {
                 topic.name
             );
         }
-        if let Some(back) = self.gone.iter().find(|number| told.contains_key(number)) {
-            return Err(Violation::new(
-                NAME,
-                format!("topic-{back} is there although it was deleted"),
-            ));
+        for number in &self.gone {
+            let topic = &book.topics[number];
+            let back = told.contains_key(number) || answer.topics.iter().any(|found| is_of(topic, found));
+            ensure!(NAME, !back, "{} is there although it was deleted", topic.name);
         }
         for (number, found) in told {
             let Some(topic) = book.topics.get_mut(&number) else {
@@ -80,16 +79,30 @@ impl Before {
     }
 }
 
-/// The topics of an answer that are there, by their numbers; internal ones left out.
-pub(super) fn topics(answer: &MetadataResponse) -> BTreeMap<u32, &MetadataResponseTopic> {
+/// Whether an answer tells of this topic, by its id.
+fn is_of(topic: &Topic, found: &MetadataResponseTopic) -> bool {
+    topic.id != TopicId::ZERO && found.topic_id == topic.id && found.error_code == ErrorCode::NONE
+}
+
+/// The topics of an answer that are there; internal ones left out.
+fn there(answer: &MetadataResponse) -> impl Iterator<Item = (&str, &MetadataResponseTopic)> {
     let there = answer.topics.iter();
     there
         .filter(|topic| topic.error_code == ErrorCode::NONE && !topic.is_internal)
-        .filter_map(|topic| {
-            let number = topic.name.as_deref()?.strip_prefix("topic-")?.parse().ok()?;
-            Some((number, topic))
-        })
+        .filter_map(|topic| Some((topic.name.as_deref()?, topic)))
+}
+
+/// The topics of an answer that are there, by the numbers of those that got their names last.
+pub(super) fn topics<'a>(book: &Book, answer: &'a MetadataResponse) -> BTreeMap<u32, &'a MetadataResponseTopic> {
+    there(answer)
+        .filter_map(|(name, topic)| Some((book.topic_named(name)?, topic)))
         .collect()
+}
+
+/// A topic of an answer whose name nobody ever gave.
+pub(super) fn unknown<'a>(book: &Book, answer: &'a MetadataResponse) -> Option<&'a str> {
+    let mut names = there(answer).map(|(name, _)| name);
+    names.find(|name| book.topic_named(name).is_none())
 }
 
 /// Whether an answer tells the same id and epoch as all others in this life of the machine.

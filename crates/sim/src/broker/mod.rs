@@ -78,6 +78,8 @@ pub fn run(plan: &Plan) -> Outcome {
     run.outcome.assignments = run.book.assignments.taken;
     run.outcome.reads = run.book.batches_read;
     run.outcome.changes = run.book.changes;
+    run.outcome.made_anew = run.book.made_anew;
+    run.outcome.old_ids_refused = run.book.old_ids_refused;
     run.outcome.fingerprint = run.world.trace().hash();
     run.outcome.disk = run.world.disk().counts();
     run.outcome.network = *run.world.network();

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use hallows_types::{LeaderEpoch, PartitionId};
+use hallows_types::{LeaderEpoch, PartitionId, TopicId};
 
 use super::audit::{Auditor, ReadLog};
 use super::book::{BatchName, Book, Existence, PartitionName};
 use super::metadata;
 use crate::checks::recovery::Found;
 use crate::checks::survival::Before;
-use crate::checks::{epochs, log_start, survival};
+use crate::checks::{epochs, log_start, recreated, survival};
 use crate::violation::{Verdict, Violation, ensure};
 
 /// Compares everything, and takes it over.
@@ -41,21 +41,23 @@ pub(super) fn found(book: &Book, audit: &Auditor) -> Vec<Found> {
 
 fn topics(book: &mut Book, audit: &Auditor, was_clean: bool) -> Verdict {
     const NAME: &str = "metadata survives";
-    let told = audit.metadata.as_ref().map(metadata::topics).unwrap_or_default();
-    if let Some(unknown) = told.keys().find(|number| !book.topics.contains_key(number)) {
-        return Err(Violation::new(
-            NAME,
-            format!("topic-{unknown} is there and was never created"),
-        ));
-    }
+    let now = book.now;
+    let metadata = audit.metadata.as_ref();
+    let told = metadata
+        .map(|answer| metadata::topics(book, answer))
+        .unwrap_or_default();
+    let unknown = metadata.and_then(|answer| metadata::unknown(book, answer));
+    ensure!(NAME, unknown.is_none(), "{unknown:?} is there and was never created");
+    let ids: Vec<(u32, TopicId)> = book.topics.iter().map(|(number, topic)| (*number, topic.id)).collect();
     let mut never: Vec<u32> = Vec::new();
     for (number, topic) in &mut book.topics {
+        topic.strays = false;
         let Some(found) = told.get(number) else {
             ensure!(NAME, !topic.must_survive(), "{} is gone", topic.name);
             if topic.existence == Existence::Creating {
                 never.push(*number);
             }
-            topic.existence = Existence::Gone;
+            topic.is_gone(now);
             continue;
         };
         ensure!(
@@ -84,6 +86,8 @@ fn topics(book: &mut Book, audit: &Auditor, was_clean: bool) -> Verdict {
             topic.epoch_before
         );
         topic.existence = Existence::Exists;
+        let others = ids.iter().filter(|(other, _)| other != number).map(|(_, id)| *id);
+        recreated::check_new(found.topic_id, others)?;
         topic.id = found.topic_id;
         topic.count.certain = count;
         topic.count.possible = count;
@@ -118,10 +122,10 @@ fn one_log(book: &mut Book, name: PartitionName, found: &ReadLog, before: Before
         .map(|batch| (BatchName::of(batch), batch.len()))
         .collect();
     for (batch, size) in sent {
-        let known = book.sent.get(&(name, batch));
+        let known = book.find_sent(name, batch);
         ensure!(
             "only what was sent is in the log",
-            known.is_some_and(|known| known.batch.len() == size),
+            known.is_some_and(|(known, _)| known.len() == size),
             "{name}: a batch of {size} bytes was never sent there"
         );
     }

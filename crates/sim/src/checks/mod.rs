@@ -11,6 +11,7 @@ pub mod memory;
 pub mod producer_ids;
 pub mod reads;
 pub mod recovery;
+pub mod recreated;
 pub mod remint;
 pub mod survival;
 pub mod times;

@@ -94,7 +94,10 @@ impl<T: Turn> World<T> {
             return;
         }
         if !self.random.one_in(3) {
-            self.disk.die_after(self.random.below(INTERRUPTED_CALLS_MAX));
+            // A step is a call or more, and the last one is hit as often as the others.
+            let calls = u64::try_from(work.steps.len()).unwrap_or(u64::MAX);
+            self.disk
+                .die_after(self.random.below(calls.clamp(1, INTERRUPTED_CALLS_MAX)));
         }
         while !work.steps.is_empty() {
             if work.advance(&self.disk).is_err() {

@@ -22,13 +22,39 @@ pub(in crate::broker) struct Delivered {
 }
 
 impl Book {
-    /// A batch was sent.
-    pub(in crate::broker) fn sent(&mut self, to: PartitionName, batch: &Bytes) {
+    /// A batch was sent to a topic, by its name or by its id.
+    pub(in crate::broker) fn sent(&mut self, to: PartitionName, batch: &Bytes, by_id: bool) {
         let sent = self.sent.entry((to, BatchName::of(batch))).or_insert_with(|| Sent {
             batch: batch.clone(),
             times: 0,
+            times_by_name: 0,
         });
         sent.times += 1;
+        sent.times_by_name += u32::from(!by_id);
+    }
+
+    /// The batch that was sent to a partition under a name, and how often it may be there: what was sent by name to an
+    /// earlier topic may arrive when a later one has the name.
+    pub(in crate::broker) fn find_sent(&self, name: PartitionName, batch: BatchName) -> Option<(&Bytes, u32)> {
+        let topic_name = &self.topics.get(&name.topic)?.name;
+        let having = self.topics.iter().filter(|(_, topic)| topic.name == *topic_name);
+        let mut found: Option<(&Bytes, u32)> = None;
+        for (number, _) in having {
+            let place = PartitionName { topic: *number, ..name };
+            let Some(sent) = self.sent.get(&(place, batch)) else {
+                continue;
+            };
+            let times = match number.cmp(&name.topic) {
+                std::cmp::Ordering::Less => sent.times_by_name,
+                std::cmp::Ordering::Equal => sent.times,
+                std::cmp::Ordering::Greater => 0,
+            };
+            if times > 0 {
+                let before = found.map_or(0, |(_, times)| times);
+                found = Some((&sent.batch, before + times));
+            }
+        }
+        found
     }
 
     /// A batch was acknowledged; it had been sent at `since` for the first time.
@@ -144,8 +170,8 @@ impl Book {
     }
 
     fn was_sent(&self, name: PartitionName, batch: &[u8]) -> Verdict {
-        let sent = self.sent.get(&(name, BatchName::of(batch)));
-        let same = sent.is_some_and(|sent| sent.batch.len() == batch.len() && sent.batch[16..] == batch[16..]);
+        let sent = self.find_sent(name, BatchName::of(batch));
+        let same = sent.is_some_and(|(sent, _)| sent.len() == batch.len() && sent[16..] == batch[16..]);
         if same {
             return Ok(());
         }
@@ -168,8 +194,8 @@ impl Book {
         for entry in log.ledger.log.values() {
             let count = seen.entry(BatchName::of(&entry.bytes)).or_insert(0_u32);
             *count += 1;
-            let sent = self.sent.get(&(name, BatchName::of(&entry.bytes)));
-            if sent.is_some_and(|sent| *count > sent.times) {
+            let sent = self.find_sent(name, BatchName::of(&entry.bytes));
+            if sent.is_some_and(|(_, times)| *count > times) {
                 let detail = format!("{name}: a batch is in the log {count} times, more often than it was sent");
                 return Err(Violation::new("only what was sent is in the log", detail));
             }

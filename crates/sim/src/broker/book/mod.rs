@@ -9,17 +9,19 @@ mod topic;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use hallows_runtime::Random;
 use hallows_types::TopicId;
 
 use super::clients::KEPT_TOPICS;
 use crate::checks::assignments::Assignments;
 use crate::checks::committed_offsets::CommittedOffsets;
 use crate::checks::producer_ids::ProducerIds;
+use crate::random::Choose;
 pub(super) use durability::{Durabilities, name as durability_name, parse as parse_durability};
 pub(super) use log::Delivered;
 pub(super) use topic::{Existence, Log, Topic};
 
-/// A partition, as the harness numbers topics.
+/// A partition, as the harness numbers topics: one that is made anew under an old name has a number of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct PartitionName {
     pub(super) topic: u32,
@@ -52,6 +54,8 @@ pub(super) struct Sent {
     pub(super) batch: Bytes,
     /// How often: one that is not idempotent may be in the log so many times.
     pub(super) times: u32,
+    /// How often by the topic's name: so often it may be in the log of a topic that has got the name since.
+    pub(super) times_by_name: u32,
 }
 
 /// Everything known.
@@ -73,6 +77,10 @@ pub(super) struct Book {
     pub(super) batches_read: u64,
     /// Changes of topics, settings and logs that were answered.
     pub(super) changes: u64,
+    /// Topics that were made anew under the name of a deleted one.
+    pub(super) made_anew: u64,
+    /// Requests by the id of a deleted topic that were refused.
+    pub(super) old_ids_refused: u64,
     next_topic: u32,
 }
 
@@ -87,6 +95,29 @@ impl Book {
         })
     }
 
+    /// The name of a new topic: often one that a deleted topic had, unless something may still happen to that name.
+    pub(super) fn name_topic(&mut self, number: u32, random: &mut Random) -> String {
+        let own = format!("topic-{number}");
+        if number <= KEPT_TOPICS || random.one_in(3) {
+            return own;
+        }
+        let mut names: BTreeMap<&str, bool> = BTreeMap::new();
+        for topic in self.topics.values() {
+            let is_free = topic.existence == Existence::Gone && !topic.strays && topic.id != TopicId::ZERO;
+            *names.entry(&topic.name).or_insert(true) &= is_free;
+        }
+        let free: Vec<&str> = names
+            .into_iter()
+            .filter_map(|(name, free)| free.then_some(name))
+            .collect();
+        if free.is_empty() {
+            return own;
+        }
+        let name = free[random.index(free.len())].to_owned();
+        self.made_anew += 1;
+        name
+    }
+
     /// A change was answered, so every shard has what was committed before it.
     pub(super) fn change_answered(&mut self) {
         self.changes += 1;
@@ -98,10 +129,16 @@ impl Book {
         }
     }
 
-    /// The topic of a name; the harness names topics by their numbers.
+    /// The topic that got a name last.
     pub(super) fn topic_named(&self, name: &str) -> Option<u32> {
-        let number = name.strip_prefix("topic-")?.parse().ok()?;
-        self.topics.contains_key(&number).then_some(number)
+        let mut having = self.topics.iter().rev().filter(|(_, topic)| topic.name == name);
+        having.next().map(|(number, _)| *number)
+    }
+
+    /// Whether a topic was asked for under the name of this one since: then an answer by name may be about either.
+    pub(super) fn is_succeeded(&self, topic: u32) -> bool {
+        let known = self.topics.get(&topic);
+        known.is_none_or(|known| self.topic_named(&known.name) != Some(topic))
     }
 
     /// The topic of an id.

@@ -17,7 +17,7 @@ pub(in crate::broker) enum Existence {
     Exists,
     /// Its deletion was asked for.
     Deleting,
-    /// Its deletion was answered.
+    /// Its deletion was answered, or a restart did not find it.
     Gone,
 }
 
@@ -45,6 +45,11 @@ pub(in crate::broker) struct Topic {
     /// Zero while it is not known.
     pub(in crate::broker) id: TopicId,
     pub(in crate::broker) existence: Existence,
+    /// When its deletion was known, in nanoseconds.
+    pub(in crate::broker) gone_since: Option<u64>,
+    /// Something was asked by its name in this life of the machine and never answered: it may still happen, to whatever
+    /// has the name then.
+    pub(in crate::broker) strays: bool,
     pub(in crate::broker) count: Count,
     pub(in crate::broker) durability: Durabilities,
     /// Retention may have removed records.
@@ -63,11 +68,13 @@ pub(in crate::broker) struct Topic {
 
 impl Topic {
     /// A topic whose creation is asked for.
-    pub(in crate::broker) fn creating(now: u64, number: u32, partitions: i32, durability: Durability) -> Self {
+    pub(in crate::broker) fn creating(now: u64, name: String, partitions: i32, durability: Durability) -> Self {
         Self {
-            name: format!("topic-{number}"),
+            name,
             id: TopicId::ZERO,
             existence: Existence::Creating,
+            gone_since: None,
+            strays: false,
             count: Count {
                 certain: 0,
                 possible: partitions,
@@ -89,6 +96,12 @@ impl Topic {
         self.count.certain = self.count.possible;
         // Only restarts raise epochs, and a new topic begins with the first.
         self.epoch = Some(0);
+    }
+
+    /// It is deleted for certain.
+    pub(in crate::broker) fn is_gone(&mut self, now: u64) {
+        self.existence = Existence::Gone;
+        self.gone_since.get_or_insert(now);
     }
 
     /// Whether a restart must find it.

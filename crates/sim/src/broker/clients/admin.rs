@@ -22,7 +22,7 @@ use super::{Actor, MILLISECOND};
 use crate::broker::book::{Existence, PartitionName, Topic, durability_name};
 use crate::broker::link::{Asked, Link};
 use crate::broker::{Stage, metadata};
-use crate::checks::log_start;
+use crate::checks::{log_start, recreated};
 use crate::random::Choose;
 use crate::violation::{Verdict, Violation};
 
@@ -44,9 +44,24 @@ enum Pending {
     DeleteRecords(PartitionName, i64),
     /// Topic, number of the change.
     Durability(u32, u64),
-    Setting,
+    Setting(u32),
     /// Topics that were there, and topics that were gone, when it was asked.
     Metadata(metadata::Before),
+}
+
+impl Pending {
+    /// The topic that it changes by name.
+    const fn topic(&self) -> Option<u32> {
+        match self {
+            Self::Create(number)
+            | Self::Delete(number)
+            | Self::Grow(number, _)
+            | Self::Durability(number, _)
+            | Self::Setting(number) => Some(*number),
+            Self::DeleteRecords(name, _) => Some(name.topic),
+            Self::Metadata(_) => None,
+        }
+    }
 }
 
 /// The administrator.
@@ -75,7 +90,8 @@ impl Admin {
         let number = stage.book.number_topic();
         let durability = [Durability::Fsync, Durability::Written, Durability::Memory][stage.random.index(3)];
         let partitions = 1 + i32::try_from(stage.random.below(4)).expect("small");
-        let mut topic = Topic::creating(stage.book.now, number, partitions, durability);
+        let name = stage.book.name_topic(number, stage.random);
+        let mut topic = Topic::creating(stage.book.now, name.clone(), partitions, durability);
         topic.kept = number <= KEPT_TOPICS;
         let mut configs = vec![("durability", durability_name(durability).to_owned())];
         // A small index makes small segments.
@@ -89,7 +105,6 @@ impl Admin {
             configs.push(("retention.bytes", "60000".to_owned()));
             topic.may_expire = true;
         }
-        let name = topic.name.clone();
         stage.book.topics.insert(number, topic);
         let configs = configs.iter().map(|(name, value)| CreatableTopicConfig {
             name,
@@ -112,7 +127,12 @@ impl Admin {
     }
 
     fn created(stage: &mut Stage<'_>, number: u32, answer: &CreateTopicsResponse) -> Verdict {
-        let (Some(result), Some(topic)) = (answer.topics.first(), stage.book.topics.get_mut(&number)) else {
+        let Some(result) = answer.topics.first() else {
+            return Ok(());
+        };
+        let others = stage.book.topics.iter().filter(|(other, _)| **other != number);
+        recreated::check_new(result.topic_id, others.map(|(_, topic)| topic.id))?;
+        let Some(topic) = stage.book.topics.get_mut(&number) else {
             return Ok(());
         };
         match result.error_code {
@@ -244,10 +264,10 @@ impl Admin {
                 topic.durability.asked(now, change, durability);
                 Pending::Durability(number, change)
             }
-            2 => Pending::Setting,
+            2 => Pending::Setting(number),
             _ => {
                 topic.may_expire = true;
-                Pending::Setting
+                Pending::Setting(number)
             }
         };
         let name = topic.name.clone();
@@ -340,7 +360,7 @@ impl Actor for Admin {
                     .iter()
                     .all(|result| result.error_code == ErrorCode::NONE);
                 if let Some(topic) = stage.book.topics.get_mut(&number).filter(|_| done) {
-                    topic.existence = Existence::Gone;
+                    topic.is_gone(now);
                     stage.book.change_answered();
                 }
                 Ok(())
@@ -372,8 +392,12 @@ impl Actor for Admin {
         }
     }
 
-    fn disconnected(&mut self, _stage: &mut Stage<'_>, _lost: &[Asked]) {
-        self.pending.clear();
+    fn disconnected(&mut self, stage: &mut Stage<'_>, _lost: &[Asked]) {
+        for pending in std::mem::take(&mut self.pending).into_values() {
+            if let Some(topic) = pending.topic().and_then(|number| stage.book.topics.get_mut(&number)) {
+                topic.strays = true;
+            }
+        }
     }
 
     fn patience(&self) -> u64 {

@@ -16,8 +16,9 @@ use hallows_types::TopicId;
 
 use super::{Actor, MILLISECOND};
 use crate::broker::Stage;
-use crate::broker::book::{Delivered, PartitionName};
+use crate::broker::book::{Delivered, Existence, PartitionName};
 use crate::broker::link::{Asked, Link};
+use crate::checks::recreated;
 use crate::checks::truncation::Memory;
 use crate::ledger::header;
 use crate::random::Choose;
@@ -27,6 +28,8 @@ use crate::violation::{Verdict, Violation};
 const PARTITIONS_MAX: usize = 6;
 /// Versions it speaks; topics have names up to 12 and ids from 13 on.
 const VERSIONS: [i16; 6] = [7, 9, 11, 12, 13, 17];
+/// The first version that names topics by their ids.
+const IDS_FROM: i16 = 13;
 /// The first version whose request tells in which epoch was read last.
 const LAST_EPOCH_FROM: i16 = 12;
 /// The first version whose request tells the leader epoch.
@@ -91,7 +94,13 @@ impl Consumer {
             .filter(|name| !stage.book.is_writable(**name))
             .copied()
             .collect();
-        gone.into_iter().for_each(|name| self.drop_partition(name));
+        for name in gone {
+            // One that asks by ids may not notice for a while that the topic is gone.
+            let asks_on = self.version >= IDS_FROM && self.entries[&name].need == Need::Records;
+            if !asks_on || stage.random.one_in(10) {
+                self.drop_partition(name);
+            }
+        }
         if self.entries.len() < PARTITIONS_MAX && (self.entries.is_empty() || stage.random.one_in(10)) {
             let names = stage.book.writable();
             if !names.is_empty() {
@@ -243,11 +252,14 @@ impl Consumer {
 
     fn fetch(&mut self, stage: &mut Stage<'_>) {
         let full = self.session_epoch == 0;
-        let by_id = self.version >= 13;
+        let by_id = self.version >= IDS_FROM;
         let mut wanted: Vec<(String, TopicId, FetchPartition)> = Vec::new();
         for (name, entry) in &mut self.entries {
             let unchanged = entry.in_session == Some(entry.position);
             if entry.need != Need::Records || !full && unchanged && !stage.random.one_in(8) {
+                continue;
+            }
+            if !by_id && !stage.book.is_writable(*name) {
                 continue;
             }
             let is_valid = stage.book.topics[&name.topic].epoch == Some(entry.epoch);
@@ -272,15 +284,11 @@ impl Consumer {
             };
             wanted.push((topic, id, partition));
         }
-        let forgotten: Vec<(String, TopicId, i32)> = self
-            .forgotten
-            .drain(..)
-            .filter(|name| !full && stage.book.topics.contains_key(&name.topic))
-            .map(|name| {
-                let (topic, id) = stage.book.named(name.topic, by_id);
-                (topic, id, name.index)
-            })
-            .collect();
+        let forgotten = if full {
+            Vec::new()
+        } else {
+            self.take_forgotten(stage, &wanted)
+        };
         let request = FetchRequest {
             max_wait_ms: i32::try_from(stage.random.below(300)).unwrap_or(0),
             min_bytes: [0, 1, 5_000][stage.random.index(3)],
@@ -309,12 +317,36 @@ impl Consumer {
         self.link.send(stage, self.version, 0, &request);
     }
 
-    fn fetched(&mut self, stage: &mut Stage<'_>, answer: &FetchResponse) -> Verdict {
+    /// What the session has to forget: partitions that are not wanted any more, but for names that another topic has now;
+    /// those are asked for again.
+    fn take_forgotten(
+        &mut self,
+        stage: &Stage<'_>,
+        wanted: &[(String, TopicId, FetchPartition)],
+    ) -> Vec<(String, TopicId, i32)> {
+        let by_id = self.version >= IDS_FROM;
+        let forgotten = std::mem::take(&mut self.forgotten).into_iter();
+        forgotten
+            .filter(|name| stage.book.topics.contains_key(&name.topic))
+            .map(|name| {
+                let (topic, id) = stage.book.named(name.topic, by_id);
+                (topic, id, name.index)
+            })
+            .filter(|(topic, id, index)| {
+                let is_same = |(name, other, partition): &(String, TopicId, FetchPartition)| {
+                    name == topic && other == id && partition.partition == *index
+                };
+                !wanted.iter().any(is_same)
+            })
+            .collect()
+    }
+
+    fn fetched(&mut self, stage: &mut Stage<'_>, asked: Asked, answer: &FetchResponse) -> Verdict {
         if answer.error_code != ErrorCode::NONE {
             self.begin_session(stage);
             return Ok(());
         }
-        let by_id = self.version >= 13;
+        let by_id = self.version >= IDS_FROM;
         if self.session_epoch == 0 {
             self.session = answer.session_id;
         }
@@ -335,8 +367,24 @@ impl Consumer {
                     topic: number,
                     index: data.partition_index,
                 };
+                if by_id {
+                    Self::check_id(stage, asked, number, data)?;
+                }
                 self.fetched_one(stage, name, data)?;
             }
+        }
+        Ok(())
+    }
+
+    /// What was asked by an id is served only while that topic is there.
+    fn check_id(stage: &mut Stage<'_>, asked: Asked, number: u32, data: &PartitionData) -> Verdict {
+        let topic = &stage.book.topics[&number];
+        let has_records = data.records.as_ref().is_some_and(|records| !records.is_empty());
+        if data.error_code == ErrorCode::NONE || has_records {
+            return recreated::check_served(topic.id, topic.gone_since, asked.at);
+        }
+        if data.error_code == ErrorCode::UNKNOWN_TOPIC_ID && topic.existence == Existence::Gone {
+            stage.book.old_ids_refused += 1;
         }
         Ok(())
     }
@@ -465,9 +513,9 @@ impl Actor for Consumer {
         Ok(())
     }
 
-    fn answered(&mut self, stage: &mut Stage<'_>, _asked: Asked, answer: AnyResponse) -> Verdict {
+    fn answered(&mut self, stage: &mut Stage<'_>, asked: Asked, answer: AnyResponse) -> Verdict {
         match answer {
-            AnyResponse::Fetch(answer) => self.fetched(stage, &answer),
+            AnyResponse::Fetch(answer) => self.fetched(stage, asked, &answer),
             AnyResponse::ListOffsets(answer) => self.positioned(stage, &answer),
             AnyResponse::OffsetForLeaderEpoch(answer) => {
                 self.epoch_ended(stage, &answer);

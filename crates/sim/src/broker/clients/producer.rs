@@ -14,8 +14,9 @@ use hallows_types::TopicId;
 
 use super::{Actor, MILLISECOND};
 use crate::broker::Stage;
-use crate::broker::book::{BatchName, PartitionName};
+use crate::broker::book::{BatchName, Existence, PartitionName};
 use crate::broker::link::{Asked, Link};
+use crate::checks::recreated;
 use crate::log::producer::{Producer as Queue, batch};
 use crate::random::Choose;
 use crate::violation::{Verdict, Violation};
@@ -26,6 +27,8 @@ const REQUESTS_MAX: usize = 5;
 const TARGETS_MAX: usize = 4;
 /// Versions it speaks; topics are named up to 12.
 const VERSIONS: [i16; 5] = [3, 7, 9, 12, 13];
+/// The first version that names topics by their ids.
+const IDS_FROM: i16 = 13;
 
 /// A batch on its way.
 struct Flight {
@@ -33,6 +36,10 @@ struct Flight {
     batch: Bytes,
     /// When it was sent for the first time.
     since: u64,
+    /// When it was sent now.
+    at: u64,
+    /// Whether the topic was named by its id.
+    by_id: bool,
 }
 
 /// How a producer writes.
@@ -117,10 +124,24 @@ impl Producer {
             let names = stage.book.writable();
             if !names.is_empty() {
                 let name = names[stage.random.index(names.len())];
+                if self.style == Style::Idempotent && self.knew_another(stage, name) {
+                    // What is still on its way by the name must not be taken for what comes now.
+                    return self.forget_identity();
+                }
                 let (id, _) = self.identity.unwrap_or((-1, -1));
                 self.targets.entry(name).or_insert_with(|| Queue::new(id));
             }
         }
+    }
+
+    /// Whether it has written to an earlier topic of the same name.
+    fn knew_another(&self, stage: &Stage<'_>, name: PartitionName) -> bool {
+        let wanted = &stage.book.topics[&name.topic].name;
+        let mut others = self.targets.keys().filter(|known| known.topic != name.topic);
+        others.any(|known| {
+            let topic = stage.book.topics.get(&known.topic);
+            topic.is_some_and(|topic| topic.name == *wanted)
+        })
     }
 
     /// The next batch for one partition, if it may have one now.
@@ -146,8 +167,16 @@ impl Producer {
         let request = self.next_request;
         let mut flights = Vec::new();
         let wanted = 1 + stage.random.index(2);
+        let version = VERSIONS[stage.random.index(VERSIONS.len())];
+        let by_id = version >= IDS_FROM;
+        let asks_on = by_id && stage.random.one_in(4);
         let known = self.targets.keys().copied();
-        let names: Vec<PartitionName> = known.filter(|name| stage.book.is_writable(*name)).collect();
+        // One that names topics by their ids may not notice for a while that a topic is gone.
+        let may_ask = |name: &PartitionName| {
+            let topic = stage.book.topics.get(&name.topic);
+            stage.book.is_writable(*name) || asks_on && topic.is_some_and(|topic| topic.id != TopicId::ZERO)
+        };
+        let names: Vec<PartitionName> = known.filter(may_ask).collect();
         let from = stage.random.index(names.len().max(1));
         for place in 0..names.len().min(wanted) {
             let target = names[(from + place) % names.len()];
@@ -160,17 +189,22 @@ impl Producer {
             } else {
                 now
             };
-            stage.book.sent(target, &batch);
-            flights.push(Flight { target, batch, since });
+            stage.book.sent(target, &batch, by_id);
+            flights.push(Flight {
+                target,
+                batch,
+                since,
+                at: now,
+                by_id,
+            });
         }
         if !flights.is_empty() {
             self.next_request += 1;
-            self.send(stage, request, flights);
+            self.send(stage, version, request, flights);
         }
     }
 
-    fn send(&mut self, stage: &mut Stage<'_>, number: u64, flights: Vec<Flight>) {
-        let version = VERSIONS[stage.random.index(VERSIONS.len())];
+    fn send(&mut self, stage: &mut Stage<'_>, version: i16, number: u64, flights: Vec<Flight>) {
         let acks = match self.style {
             Style::Idempotent => -1,
             Style::Silent => 0,
@@ -178,7 +212,7 @@ impl Producer {
         };
         let names: Vec<(String, TopicId)> = flights
             .iter()
-            .map(|flight| stage.book.named(flight.target.topic, version >= 13))
+            .map(|flight| stage.book.named(flight.target.topic, flight.by_id))
             .collect();
         let topic_data = names
             .iter()
@@ -233,6 +267,15 @@ impl Producer {
         part: &PartitionProduceResponse,
     ) -> Verdict {
         let target = flight.target;
+        if flight.by_id {
+            Self::check_id(stage, flight, part.error_code)?;
+        } else if stage.book.is_succeeded(target.topic) {
+            // Whose answer this is, nobody can tell; what was not acknowledged is not promised.
+            if let Some(queue) = self.targets.get_mut(&target) {
+                queue.retry(number);
+            }
+            return Ok(());
+        }
         match part.error_code {
             ErrorCode::NONE => {
                 if let Some(queue) = self.targets.get_mut(&target) {
@@ -270,6 +313,20 @@ impl Producer {
                 Err(Violation::new("valid batches are accepted", detail))
             }
         }
+    }
+
+    /// What was sent by an id is taken only while that topic is there.
+    fn check_id(stage: &mut Stage<'_>, flight: &Flight, error: ErrorCode) -> Verdict {
+        let Some(topic) = stage.book.topics.get(&flight.target.topic) else {
+            return Ok(());
+        };
+        if error == ErrorCode::NONE {
+            return recreated::check_served(topic.id, topic.gone_since, flight.at);
+        }
+        if error == ErrorCode::UNKNOWN_TOPIC_ID && topic.existence == Existence::Gone {
+            stage.book.old_ids_refused += 1;
+        }
+        Ok(())
     }
 
     fn refused(&mut self, stage: &mut Stage<'_>, number: u64, flight: &Flight, error: ErrorCode) -> Verdict {
