@@ -8,6 +8,7 @@
 
 mod accept;
 mod clock;
+mod company;
 mod connection;
 mod files;
 mod hand_over;

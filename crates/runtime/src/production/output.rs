@@ -11,7 +11,9 @@ use super::files;
 use crate::{FileHandle, Slice};
 
 /// The most bytes sent on one connection before others have their turn.
-const PASS_BYTES_MAX: usize = 256 << 10;
+pub(super) const PASS_BYTES_MAX: usize = 256 << 10;
+/// The same while there are no others.
+pub(super) const PASS_ALONE_BYTES_MAX: usize = 1 << 20;
 /// A file range up to this size is copied next to its neighbours: one call for all of them beats one each.
 const SMALL_FILE_BYTES: u32 = 32 << 10;
 /// The most slices gathered into one call.
@@ -57,9 +59,9 @@ impl OutputQueue {
         self.resident = len;
     }
 
-    /// Sends up to a pass, as far as the socket takes it.
-    pub(super) fn send(&mut self, stream: &TcpStream) -> io::Result<Sent> {
-        let mut budget = PASS_BYTES_MAX;
+    /// Sends about as much as a pass may, as far as the socket takes it.
+    pub(super) fn send(&mut self, stream: &TcpStream, pass_bytes_max: usize) -> io::Result<Sent> {
+        let mut budget = pass_bytes_max;
         while !self.slices.is_empty() {
             if budget == 0 {
                 return Ok(Sent::More);

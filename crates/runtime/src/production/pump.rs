@@ -15,6 +15,7 @@ use bytes::BytesMut;
 use hallows_types::{Monotonic, Now, ShardId};
 
 use super::clock::Clock;
+use super::company::Company;
 use super::connection::{Closing, Connections};
 use super::inline::{self, INLINE_BYTES_PER_PASS};
 use super::load::Load;
@@ -68,6 +69,7 @@ pub(super) struct Pump<S: Turn> {
     unturned: Vec<ConnectionId>,
     /// How many bytes those are.
     unturned_bytes: usize,
+    pub(super) company: Company,
     /// Emptied vector that changes places with the mailbox's.
     deliveries: Vec<Delivery>,
     /// For the tasks it spawns.
@@ -136,6 +138,7 @@ impl<S: Turn + 'static> Pump<S> {
             leaving: Vec::new(),
             unturned: Vec::new(),
             unturned_bytes: 0,
+            company: Company::default(),
             deliveries: Vec::new(),
             itself,
             loop_waker: Waker::noop().clone(),
@@ -184,6 +187,7 @@ impl<S: Turn + 'static> Pump<S> {
             connection.active = now;
             connection.unturned = true;
         }
+        self.company.note(Some(id), now);
         if self.unturned.is_empty() {
             self.loop_waker.wake_by_ref();
         }
@@ -263,8 +267,10 @@ impl<S: Turn + 'static> Pump<S> {
             self.inbox.push(Event::Shutdown, now);
         }
         self.messages.refill();
-        self.messages
-            .receive(|from, message| self.inbox.push(Event::Message { from, message }, now));
+        self.messages.receive(|from, message| {
+            self.company.note(None, now);
+            self.inbox.push(Event::Message { from, message }, now);
+        });
         let mut deliveries = mem::take(&mut self.deliveries);
         self.mailbox.collect(&mut deliveries);
         for delivery in deliveries.drain(..) {

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use hallows_types::Monotonic;
 
 use super::connection::Closing;
-use super::output::Sent;
+use super::output::{PASS_ALONE_BYTES_MAX, PASS_BYTES_MAX, Sent};
 use super::pump::{Failure, Pump};
 use super::receive::{Received, poll_receive};
 use crate::{CloseReason, ConnectionId, Turn};
@@ -206,8 +206,14 @@ impl<S: Turn + 'static> Pump<S> {
         let Some(connection) = self.connections.get(id) else {
             return;
         };
+        self.company.note(Some(id), now);
+        let pass_bytes_max = if self.company.is_alone(id, now) {
+            PASS_ALONE_BYTES_MAX
+        } else {
+            PASS_BYTES_MAX
+        };
         let before = connection.output.bytes();
-        let sent = connection.output.send(&connection.stream);
+        let sent = connection.output.send(&connection.stream, pass_bytes_max);
         let left = connection.output.bytes();
         if left < before {
             connection.progressed = now;
