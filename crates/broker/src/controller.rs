@@ -168,6 +168,7 @@ impl Shard {
             self.install_topic(before.topic_by_id(*id).map(Arc::as_ref), *id);
         }
         self.dynamic_config_changed(&before);
+        self.work_off_backlog();
         if self.id == CONTROLLER {
             self.image_installed(CONTROLLER, version);
         } else {
@@ -198,7 +199,7 @@ impl Shard {
             }
             match self.storage.find(id) {
                 Some(key) => {
-                    self.storage.configure(key, config.clone());
+                    self.configure_partition(id, key, config.clone());
                     self.storage.set_leader_epoch(key, topic.leader_epoch);
                 }
                 None => {
@@ -218,11 +219,14 @@ impl Shard {
         let dynamic = crate::settings::dynamic_overrides(&self.image);
         self.config = Arc::new(self.config.with_dynamic(&dynamic));
         self.resolve_topic_configs();
-        for topic in self.image.topics.values() {
+        let image = Arc::clone(&self.image);
+        for topic in image.topics.values() {
             let config = crate::settings::log_config(&self.config, topic);
-            for (id, _) in topic.partition_ids().filter(|(_, shard)| *shard == self.id) {
-                if let Some(key) = self.storage.find(id) {
-                    self.storage.configure(key, config.clone());
+            for (id, shard) in topic.partition_ids() {
+                if shard == self.id
+                    && let Some(key) = self.storage.find(id)
+                {
+                    self.configure_partition(id, key, config.clone());
                 }
             }
         }

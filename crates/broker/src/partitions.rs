@@ -198,16 +198,19 @@ impl Shard {
         let Some(state) = self.partitions.state(key) else {
             return;
         };
-        tracing::error!(partition = %state.id, %failure, "a partition failed");
+        let id = state.id;
+        tracing::error!(partition = %id, %failure, "a partition failed");
         let failed = PartitionFailure::Failed(failure.clone());
         self.end_waits(key, &failed);
+        self.refuse_waiting(id, &failed);
         self.work_off_backlog();
     }
 
-    /// Forgets a partition whose topic is gone; whoever waits for it is told.
+    /// Forgets a partition whose topic is gone; whoever waits for it is told. [`Shard::work_off_backlog`] is due.
     pub(crate) fn remove_partition(&mut self, id: PartitionId) {
         if let Some(key) = self.storage.find(id) {
             self.end_waits(key, &PartitionFailure::Unknown);
+            self.refuse_waiting(id, &PartitionFailure::Unknown);
             self.unhost_coordinator(id);
             self.partitions.states[key.0 as usize] = None;
             self.storage.remove_partition(key);

@@ -26,3 +26,5 @@ mod producing;
 mod sessions;
 mod support;
 mod topics;
+#[cfg(target_os = "linux")]
+mod waiting;

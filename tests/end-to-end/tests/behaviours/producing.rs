@@ -20,7 +20,7 @@ const COUNT_AT: usize = 57;
 const LAST_DELTA_AT: usize = 23;
 
 /// A producer id that nobody else has.
-fn producer(connection: &mut Connection) -> (i64, i16) {
+pub(crate) fn producer(connection: &mut Connection) -> (i64, i16) {
     let request = InitProducerIdRequest {
         transactional_id: None,
         transaction_timeout_ms: 60_000,

@@ -26,10 +26,10 @@ use crate::support::{
 };
 
 /// The resource types of topics and brokers.
-const TOPIC: i8 = 2;
+pub(crate) const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 /// The operations of IncrementalAlterConfigs.
-const SET: i8 = 0;
+pub(crate) const SET: i8 = 0;
 const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
@@ -134,7 +134,7 @@ fn a_null_topic_list_in_metadata_means_all_and_an_empty_one_none() {
     }
 }
 
-fn delete(connection: &mut Connection, name: Option<&str>, topic_id: TopicId) -> ErrorCode {
+pub(crate) fn delete(connection: &mut Connection, name: Option<&str>, topic_id: TopicId) -> ErrorCode {
     let request = DeleteTopicsRequest {
         topics: vec![DeleteTopicState { name, topic_id }],
         timeout_ms: 30_000,
@@ -381,7 +381,7 @@ fn describe_topic_partitions_pages_with_a_cursor() {
     assert_eq!(seen, expected);
 }
 
-fn describe(connection: &mut Connection, kind: i8, name: &str) -> Vec<DescribeConfigsResourceResult> {
+pub(crate) fn describe(connection: &mut Connection, kind: i8, name: &str) -> Vec<DescribeConfigsResourceResult> {
     let request = DescribeConfigsRequest {
         resources: vec![DescribeConfigsResource {
             resource_type: kind,
@@ -396,7 +396,7 @@ fn describe(connection: &mut Connection, kind: i8, name: &str) -> Vec<DescribeCo
     answer.results.remove(0).configs
 }
 
-fn alter(connection: &mut Connection, topic: &str, changes: &[(&str, i8, Option<&str>)]) -> ErrorCode {
+pub(crate) fn alter(connection: &mut Connection, topic: &str, changes: &[(&str, i8, Option<&str>)]) -> ErrorCode {
     let configs = changes.iter().map(|&(name, config_operation, value)| AlterableConfig {
         name,
         config_operation,
