@@ -34,7 +34,7 @@ mod statistics;
 pub use boot::{BootError, BootOptions, Booted, boot, boot_with};
 pub use held::Held;
 pub use message::Message;
-pub use metadata::CommandError;
+pub use metadata::{CommandError, topics_deleted_by};
 pub use shard::{Advertised, NodeIdentity, Shard};
 
 /// A pump moves each shard into its thread.

@@ -34,7 +34,7 @@ pub use event::{
     Appended, Lookup, Origin, ProducerState, ReadOutcome, Statistics, StorageEvent, TimeMatch, TimeTarget,
 };
 pub use partition::Partition;
-pub use recovery::{Batches, Recovered, Recovery, Seen, inspect};
+pub use recovery::{Batches, DeletedBy, Recovered, Recovery, Seen, inspect};
 #[cfg(any(test, feature = "sabotage"))]
 pub use settings::SabotageSwitch;
 pub use settings::{Durability, Identity, LogConfig, PartitionKey, Sabotage, StorageSettings};

@@ -1,4 +1,5 @@
-//! A data directory of format 1 as its first release left it after a kill: every later build must read it.
+//! A data directory of format 1 as the storage layer of its first release left it after a kill: every later build must
+//! read it. One that a whole broker wrote is in `tests/end-to-end/testdata`.
 //!
 //! The directory lies in `testdata/format-1`. It was written once, by `WRITE_FIXTURE=1 cargo test -p hallows-storage
 //! --test fixture`, and must never be written anew while this format is promised to be read.
@@ -123,7 +124,7 @@ fn the_first_format_is_read() {
     }
     let disk = load(&folder);
     let mut damaged = Vec::new();
-    inspect(&disk, &mut |seen| {
+    inspect(&disk, &|_| Vec::new(), &mut |seen| {
         if let Seen::Finding { is_damage: true, .. } = seen {
             damaged.push(seen);
         }

@@ -7,7 +7,8 @@ use common::driver::open;
 use common::{batch_at, config, partition, settings};
 use hallows_record::Codec;
 use hallows_storage::format::Manifest;
-use hallows_storage::{LogConfig, Seen, inspect};
+use hallows_storage::{DeletedBy, LogConfig, Seen, inspect};
+use hallows_types::{PartitionId, TopicId};
 
 /// Two partitions in several segments, one of them compressed, after a clean stop with its mark or after a kill.
 fn filled(clean: bool) -> MemoryDisk {
@@ -38,14 +39,22 @@ fn filled(clean: bool) -> MemoryDisk {
 
 /// Everything an inspection says.
 fn seen(disk: &MemoryDisk) -> Vec<Seen> {
+    seen_with(disk, &|_| Vec::new())
+}
+
+fn seen_with(disk: &MemoryDisk, deleted_by: &DeletedBy) -> Vec<Seen> {
     let mut all = Vec::new();
-    inspect(disk, &mut |seen| all.push(seen)).expect("a readable directory");
+    inspect(disk, deleted_by, &mut |seen| all.push(seen)).expect("a readable directory");
     all
 }
 
 /// The damaged files and what is wrong with them.
 fn damage(disk: &MemoryDisk) -> Vec<(String, String)> {
-    let damaged = seen(disk).into_iter().filter_map(|seen| match seen {
+    damage_of(seen(disk))
+}
+
+fn damage_of(seen: Vec<Seen>) -> Vec<(String, String)> {
+    let damaged = seen.into_iter().filter_map(|seen| match seen {
         Seen::Finding {
             path,
             what,
@@ -140,6 +149,50 @@ fn a_missing_segment_and_a_missing_manifest_are_told() {
                 .any(|(file, what)| *file == path && what.contains("missing")),
             "{path}: {found:?}"
         );
+    }
+}
+
+#[test]
+fn a_manifest_that_is_missing_because_its_topic_was_deleted_is_no_damage() {
+    const COMMAND: &[u8] = b"delete the first topic";
+    let log = PartitionId {
+        topic: TopicId::METADATA,
+        index: 0,
+    };
+    let first = partition(1, 0);
+    let deletes = move |batch: &[u8]| {
+        let found = batch.windows(COMMAND.len()).any(|part| part == COMMAND);
+        found.then_some(first.topic).into_iter().collect()
+    };
+    // In the journal only after a kill, in a segment only after a clean stop.
+    for clean in [false, true] {
+        let mut driver = open(&MemoryDisk::new(), &settings(), &[], 0);
+        let of_topic = driver.create(first, &config());
+        driver
+            .append(of_topic, batch_at(&[1], b"record", Codec::None))
+            .expect("room");
+        driver.settle();
+        driver.pass(15_000);
+        let of_log = driver.create(log, &config());
+        driver
+            .append(of_log, batch_at(&[1], COMMAND, Codec::None))
+            .expect("room");
+        driver.settle();
+        let disk = if clean {
+            driver.shut_down()
+        } else {
+            driver.disk.process_kill()
+        };
+        let of_topic = disk.paths_ending(".manifest").into_iter().find(|path| {
+            let manifest = Manifest::decode(&disk.bytes(path)).expect("a whole manifest");
+            manifest.partition == first
+        });
+        let path = of_topic.expect("the topic has a manifest");
+        disk.delete(&path);
+        let found = damage(&disk);
+        assert!(found.iter().any(|(file, _)| *file == path), "clean: {clean}: {found:?}");
+        let found = damage_of(seen_with(&disk, &deletes));
+        assert!(found.is_empty(), "clean: {clean}: {found:?}");
     }
 }
 

@@ -4,11 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use hallows_record::{Scratch, records};
 use hallows_types::TopicId;
 use serde::{Deserialize, Serialize};
 
 /// The largest value of `partitions.max`; no topic ever had more.
 const PARTITIONS_MAX: i32 = 1_000_000;
+/// The most that a batch may unpack to offline; the broker writes none that is compressed.
+const UNPACKED_BYTES_MAX: usize = 64 << 20;
 
 /// One change of the cluster's state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -148,6 +151,25 @@ mod topic_id {
             .map(|id| TopicId(id.to_be_bytes()))
             .map_err(D::Error::custom)
     }
+}
+
+/// The topics that a batch of the metadata log deletes, for whoever reads a data directory offline. What cannot be read
+/// deletes nothing.
+#[must_use]
+pub fn topics_deleted_by(batch: &[u8]) -> Vec<TopicId> {
+    let mut scratch = Scratch::new(UNPACKED_BYTES_MAX);
+    let Ok(records) = records(batch, &mut scratch) else {
+        return Vec::new();
+    };
+    let commands = records
+        .map_while(Result::ok)
+        .filter_map(|record| Command::decode(record.value.unwrap_or_default(), 0).ok());
+    commands
+        .filter_map(|command| match command {
+            Command::DeleteTopic { id } => Some(id),
+            _ => None,
+        })
+        .collect()
 }
 
 #[cfg(test)]

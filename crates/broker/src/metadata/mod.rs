@@ -6,6 +6,6 @@
 mod command;
 mod image;
 
-pub use command::CommandError;
 pub(crate) use command::{Command, DynamicResource};
+pub use command::{CommandError, topics_deleted_by};
 pub(crate) use image::{Image, OFFSETS_TOPIC, Topic};

@@ -52,6 +52,6 @@ impl DirectoryArguments {
             )));
         }
         let disk = RealDisk::open(&self.directory).map_err(|error| fail(error.into()))?;
-        hallows_storage::inspect(&disk, seen).map_err(|error| fail(error.into()))
+        hallows_storage::inspect(&disk, &hallows_broker::topics_deleted_by, seen).map_err(|error| fail(error.into()))
     }
 }

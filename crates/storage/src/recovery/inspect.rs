@@ -16,6 +16,7 @@ use super::{CLEAN, cannot, decode_identity, read_file};
 use crate::checkpoint::{Checkpoint, CheckpointRecord};
 use crate::error::{Damage, OpenError};
 use crate::journal::parse_name;
+use crate::journal_block::EntryKind;
 use crate::manifest::{self, Manifest, SegmentId, parse_hex};
 use crate::recovery::format_file;
 
@@ -51,13 +52,19 @@ pub enum Seen {
     },
 }
 
+/// The topics that a batch of the metadata log deletes.
+pub type DeletedBy = dyn Fn(&[u8]) -> Vec<TopicId>;
+
 /// Reads every file of a data directory that nobody has open, and tells `seen` of everything.
+/// What is in the metadata log is for `deleted_by` to say: a checkpoint may still know what has been deleted since.
 ///
 /// # Errors
 /// [`OpenError`] when the directory cannot be listed or a file cannot be read; damage is a [`Seen::Finding`].
-pub fn inspect(disk: &dyn Disk, seen: &mut dyn FnMut(Seen)) -> Result<(), OpenError> {
+pub fn inspect(disk: &dyn Disk, deleted_by: &DeletedBy, seen: &mut dyn FnMut(Seen)) -> Result<(), OpenError> {
     let mut inspection = Inspection {
         disk,
+        deleted_by,
+        deleted: BTreeSet::new(),
         seen,
         clean: false,
         covered: BTreeMap::new(),
@@ -70,11 +77,14 @@ pub fn inspect(disk: &dyn Disk, seen: &mut dyn FnMut(Seen)) -> Result<(), OpenEr
     for manifest in &manifests {
         inspection.segments_of(manifest)?;
     }
+    inspection.missing_manifests(&manifests);
     inspection.pool()
 }
 
 struct Inspection<'a> {
     disk: &'a dyn Disk,
+    deleted_by: &'a DeletedBy,
+    deleted: BTreeSet<TopicId>,
     seen: &'a mut dyn FnMut(Seen),
     clean: bool,
     /// The journal sequence that each shard's checkpoint covers.
@@ -214,7 +224,10 @@ impl Inspection<'_> {
             self.finding(&path, position, what, needed);
         }
         match Journals::read(self.disk, &self.covered, self.clean) {
-            Ok(_) => Ok(()),
+            Ok(journals) => {
+                self.note_journaled(&journals);
+                Ok(())
+            }
             Err(OpenError::Damaged(Damage {
                 path, position, what, ..
             })) => {
@@ -244,11 +257,36 @@ impl Inspection<'_> {
                 manifests.extend(self.manifest(&path, id, &data));
             }
         }
-        let manifested: BTreeSet<_> = manifests.iter().map(|manifest: &Manifest| manifest.partition).collect();
+        Ok(manifests)
+    }
+
+    /// What the metadata log says in its journal entries; one that cannot be read says nothing here.
+    fn note_journaled(&mut self, journals: &Journals) {
+        let log = PartitionId {
+            topic: TopicId::METADATA,
+            index: 0,
+        };
+        for replay in journals.entries(log) {
+            if replay.entry.kind == EntryKind::Batch
+                && let Ok(batch) = journals.payload(&replay)
+            {
+                self.note_batch(log, &batch);
+            }
+        }
+    }
+
+    fn note_batch(&mut self, partition: PartitionId, batch: &[u8]) {
+        if partition.topic == TopicId::METADATA {
+            self.deleted.extend((self.deleted_by)(batch));
+        }
+    }
+
+    fn missing_manifests(&mut self, manifests: &[Manifest]) {
+        let manifested: BTreeSet<_> = manifests.iter().map(|manifest| manifest.partition).collect();
         let missing = self.records.values().filter(|record| record.segment_base.is_some());
         let missing: Vec<_> = missing
             .map(|record| record.partition)
-            .filter(|id| !manifested.contains(id))
+            .filter(|id| !manifested.contains(id) && !self.deleted.contains(&id.topic))
             .collect();
         for id in missing {
             let path = manifest::path(id);
@@ -260,7 +298,6 @@ impl Inspection<'_> {
                 );
             }
         }
-        Ok(manifests)
     }
 
     fn manifest(&mut self, path: &str, id: PartitionId, data: &[u8]) -> Option<Manifest> {

@@ -22,7 +22,7 @@ use hallows_types::{Now, Offset, PartitionId, ShardId};
 
 pub use self::batches::Batches;
 pub use self::format_file::decode as decode_identity;
-pub use self::inspect::{Seen, inspect};
+pub use self::inspect::{DeletedBy, Seen, inspect};
 use self::journals::Journals;
 use crate::checkpoint::{Checkpoint, CheckpointRecord};
 use crate::error::{Failure, OpenError};

@@ -26,5 +26,6 @@ mod producing;
 mod sessions;
 mod support;
 mod topics;
+mod upgrade;
 #[cfg(target_os = "linux")]
 mod waiting;

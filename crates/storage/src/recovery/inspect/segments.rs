@@ -2,7 +2,7 @@
 
 use hallows_record::{MaxTimestampCheck, RecordLimits, Scratch, StructureLimits, check_records, check_structure};
 use hallows_runtime::OpenMode;
-use hallows_types::{Offset, WallTime};
+use hallows_types::{Offset, PartitionId, WallTime};
 
 use super::Inspection;
 use crate::codec::to_u64;
@@ -80,7 +80,7 @@ impl Inspection<'_> {
             ManifestState::Open | ManifestState::Spare => size,
         };
         let mut window = Window::new(&file, until.min(size));
-        let walk = self.walk(&path, entry, &mut window, until.min(size), trusted)?;
+        let walk = self.walk(manifest.partition, entry, &mut window, until.min(size), trusted)?;
         if size < trusted {
             self.damage(
                 &path,
@@ -108,12 +108,13 @@ impl Inspection<'_> {
     /// Looks at every batch and at what the index says of it.
     fn walk(
         &mut self,
-        path: &str,
+        partition: PartitionId,
         entry: &ManifestEntry,
         window: &mut Window<'_>,
         until: u64,
         trusted: u64,
     ) -> Result<Walk, OpenError> {
+        let path = &entry.id.log_path();
         let index = self.index(entry)?;
         let mut places = index.iter().flat_map(SegmentIndex::places).peekable();
         let mut scratch = Scratch::new(UNPACKED_BYTES_MAX);
@@ -142,8 +143,9 @@ impl Inspection<'_> {
                 return Ok(walk);
             };
             self.item(walk.position, describe(batch));
-            if let Some(what) = wrong_inside(batch, &mut scratch) {
-                self.damage(path, walk.position, what);
+            match wrong_inside(batch, &mut scratch) {
+                Some(what) => self.damage(path, walk.position, what),
+                None => self.note_batch(partition, batch),
             }
             while let Some((offset, position)) = places.next_if(|(_, position)| *position <= walk.position) {
                 if (offset, position) != (header.base_offset, walk.position) {
