@@ -16,6 +16,7 @@ mod producer;
 mod report;
 mod value;
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,6 +37,9 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 const KILLED_WHILE_STARTING: u64 = 4;
 /// Every so many cycles everything is read back; in between what the last cycles wrote.
 const WHOLE_EVERY: u32 = 10;
+/// The cycles after so many begin with an empty data directory, so that neither the disk nor the time to read
+/// everything back limits how many there are.
+const CYCLES_PER_DIRECTORY: u32 = 50;
 /// The longest life of a process that is killed while it starts, in milliseconds.
 const START_LIFE_MS_MAX: u64 = 300;
 
@@ -105,6 +109,35 @@ struct Topic {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let mut report = Report::new(&CLASSES);
+    let mut random = Random::from_seed(arguments.seed);
+    let mut first = 1;
+    while first <= arguments.cycles && report.is_good() {
+        let last = arguments.cycles.min(first + CYCLES_PER_DIRECTORY - 1);
+        let broker = run_cycles(first..=last, arguments, &mut random, &mut report)?;
+        if arguments.keep || !report.is_good() {
+            println!("the data stays in {}", broker.keep().display());
+        }
+        first = last + 1;
+    }
+    println!("{report}");
+    if !report.is_good() {
+        bail!(
+            "acknowledged records are lost or changed; again with: cargo xtask crash --cycles {} --seed {}",
+            arguments.cycles,
+            arguments.seed
+        );
+    }
+    Ok(())
+}
+
+/// Runs some cycles on a data directory of their own, and gives back the broker that has it.
+fn run_cycles(
+    cycles: RangeInclusive<u32>,
+    arguments: &Arguments,
+    random: &mut Random,
+    report: &mut Report,
+) -> Result<Broker> {
     let directory = match &arguments.directory {
         Some(path) => DataDirectory::fresh_in(path)?,
         None => DataDirectory::fresh()?,
@@ -120,20 +153,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.log_gib > 0 {
         fill(&broker, &mut topics, arguments.log_gib)?;
     }
-    let mut report = Report::new(&CLASSES);
-    let mut random = Random::from_seed(arguments.seed);
-    for cycle in 1..=arguments.cycles {
-        let whole = cycle == arguments.cycles || (arguments.log_gib == 0 && cycle % WHOLE_EVERY == 0);
-        let done = run_cycle(
-            cycle,
-            whole,
-            arguments,
-            &mut broker,
-            &mut topics,
-            &mut random,
-            &mut report,
-        );
-        if let Err(error) = done {
+    for cycle in cycles.clone() {
+        let whole = cycle == *cycles.end() || (arguments.log_gib == 0 && cycle % WHOLE_EVERY == 0);
+        if let Err(error) = run_cycle(cycle, whole, arguments, &mut broker, &mut topics, random, report) {
             let (seed, kept) = (arguments.seed, broker.keep());
             return Err(error.context(format!("cycle {cycle} of seed {seed}, data kept in {}", kept.display())));
         }
@@ -142,18 +164,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let acked = topic.ledgers.iter().map(|ledger| ledger.acked).sum();
         report.acked(topic.class, acked);
     }
-    println!("{report}");
-    if arguments.keep || !report.is_good() {
-        println!("the data stays in {}", broker.keep().display());
-    }
-    if !report.is_good() {
-        bail!(
-            "acknowledged records are lost or changed; again with: cargo xtask crash --cycles {} --seed {}",
-            arguments.cycles,
-            arguments.seed
-        );
-    }
-    Ok(())
+    Ok(broker)
 }
 
 fn run_cycle(

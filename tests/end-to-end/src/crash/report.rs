@@ -45,7 +45,7 @@ impl Report {
     }
 
     pub(crate) fn acked(&mut self, class: Class, acked: u64) {
-        self.row(class).acked = acked;
+        self.row(class).acked += acked;
     }
 
     /// Whether every class kept what it promises.
