@@ -55,6 +55,8 @@ pub struct Partition {
     pub(crate) manifest_busy: bool,
     /// What a manifest on its way says of the log start.
     pub(crate) manifest_log_start: Offset,
+    /// The segments that it does not list any more: those that were sealed and expired when it was written, not since.
+    pub(crate) manifest_omits: Vec<SegmentId>,
     /// The checkpoint under way waits until `written_end` reaches this.
     pub(crate) checkpoint_target: Option<Offset>,
     /// Whether the tail is to be written although it is short.
@@ -137,6 +139,7 @@ impl Partition {
             durable_structure: 0,
             manifest_busy: false,
             manifest_log_start: Offset::ZERO,
+            manifest_omits: Vec::new(),
             checkpoint_target: None,
             write_forced: false,
             operations: 0,
@@ -377,18 +380,20 @@ impl Partition {
         }
     }
 
+    /// The segments that [`Partition::manifest`] leaves out.
+    pub(crate) fn expired(&self) -> Vec<SegmentId> {
+        let expired = self.segments.iter().filter(|segment| self.is_expired(segment));
+        expired.map(|segment| segment.id).collect()
+    }
+
     fn is_expired(&self, segment: &Segment) -> bool {
         segment.is_sealed() && segment.end <= self.log_start_next
     }
 
-    /// Lets go of sealed segments below the log start, which a durable manifest no longer lists.
-    pub(crate) fn drop_expired(&mut self, log_start: Offset) -> Vec<SegmentId> {
+    /// Lets go of these segments, which the manifest on disk no longer lists, as far as they are the first ones.
+    pub(crate) fn drop_first(&mut self, ids: &[SegmentId]) -> Vec<SegmentId> {
         let mut dropped = Vec::new();
-        while self
-            .segments
-            .front()
-            .is_some_and(|segment| segment.is_sealed() && segment.end <= log_start)
-        {
+        while self.segments.front().is_some_and(|segment| ids.contains(&segment.id)) {
             let segment = self.segments.pop_front().expect("just seen");
             self.size_bytes -= u64::from(segment.size);
             dropped.push(segment.id);
@@ -448,5 +453,39 @@ impl Partition {
         assert_eq!(size, self.size_bytes, "{}: size", self.id);
         assert!(expected.is_none_or(|end| end == self.log_end), "{}: log end", self.id);
         assert!(self.structure >= self.durable_structure, "{}: manifest", self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hallows_types::TopicId;
+
+    use super::*;
+
+    #[test]
+    fn a_segment_that_is_sealed_while_a_manifest_lists_it_stays_until_the_next_one() {
+        let id = PartitionId {
+            topic: TopicId::ZERO,
+            index: 0,
+        };
+        let mut partition = Partition::new(id, LogConfig::default(), LeaderEpoch(0));
+        let mut segment = Segment::planned(SegmentId([7; 16]), Offset(0), WallTime(0));
+        segment.state = SegmentState::Creating;
+        segment.end = Offset(61);
+        partition.segments.push_back(segment);
+        partition.log_start_next = Offset(61);
+
+        let omitted = partition.expired();
+        assert_eq!(
+            partition.manifest().entries.len(),
+            1,
+            "it is not sealed, so it is listed"
+        );
+        partition.segments[0].state = SegmentState::Sealed;
+        assert!(partition.drop_first(&omitted).is_empty(), "the manifest lists it");
+
+        let omitted = partition.expired();
+        assert!(partition.manifest().entries.is_empty());
+        assert_eq!(partition.drop_first(&omitted), [SegmentId([7; 16])]);
     }
 }

@@ -11,7 +11,8 @@ use super::choices::BATCH_BYTES_MAX;
 use crate::checks::idempotence::Sent;
 use crate::random::Choose;
 
-/// Batches on their way at once, as Kafka's clients do it.
+/// Batches on their way at once. As with Kafka's clients this counts from the oldest that is not acknowledged, whatever
+/// was since: a partition recognises no more than the last five.
 const IN_FLIGHT_MAX: usize = 5;
 /// The largest value in bytes, for most batches and for few.
 const VALUE_BYTES_MAX: [u64; 2] = [200, BATCH_BYTES_MAX as u64 - 2_000];
@@ -21,6 +22,8 @@ const VALUE_BYTES_MAX: [u64; 2] = [200, BATCH_BYTES_MAX as u64 - 2_000];
 pub(crate) struct Flight {
     pub(crate) batch: Bytes,
     pub(crate) sent: Sent,
+    /// Its number among the batches of its producer.
+    number: usize,
     /// The request that carries it; `None` while it waits to be sent again.
     pub(crate) request: Option<u64>,
 }
@@ -31,6 +34,7 @@ pub(crate) struct Producer {
     id: i64,
     epoch: i16,
     next_sequence: i32,
+    next_number: usize,
     pub(crate) in_flight: VecDeque<Flight>,
     /// Acknowledged ones, to be sent again for no reason.
     recent: VecDeque<(Bytes, Sent)>,
@@ -42,6 +46,7 @@ impl Producer {
             id,
             epoch: 0,
             next_sequence: 0,
+            next_number: 0,
             in_flight: VecDeque::new(),
             recent: VecDeque::new(),
         }
@@ -53,7 +58,8 @@ impl Producer {
             flight.request = Some(request);
             return Some((flight.batch.clone(), flight.sent));
         }
-        if self.in_flight.len() >= IN_FLIGHT_MAX {
+        let oldest = self.in_flight.front().map_or(self.next_number, |oldest| oldest.number);
+        if self.next_number - oldest >= IN_FLIGHT_MAX {
             return None;
         }
         let base_sequence = self.next_sequence;
@@ -74,8 +80,10 @@ impl Producer {
         self.in_flight.push_back(Flight {
             batch: batch.clone(),
             sent,
+            number: self.next_number,
             request: Some(request),
         });
+        self.next_number += 1;
         Some((batch, sent))
     }
 

@@ -527,7 +527,7 @@ fn settle(partition: &mut Partition) {
     partition.manifest_log_start = partition.log_start;
     partition.epochs.trim(partition.log_start);
     partition.leader_epoch = partition.epochs.latest().unwrap_or(LeaderEpoch(0));
-    partition.drop_expired(partition.log_start);
+    partition.drop_first(&partition.expired());
     // Only the last segment grows; one without a byte is as good as none.
     if partition
         .segments

@@ -72,6 +72,7 @@ impl Storage {
         let manifest = partition.manifest();
         partition.manifest_busy = true;
         partition.manifest_log_start = manifest.log_start;
+        partition.manifest_omits = partition.expired();
         let op = DiskOp::Replace {
             path: manifest::path(partition.id),
             data: Bytes::from(manifest.encode()),
@@ -157,7 +158,8 @@ impl Storage {
         }
         partition.durable_structure = structure;
         let log_start = partition.manifest_log_start;
-        let dropped = partition.drop_expired(log_start);
+        let omitted = std::mem::take(&mut partition.manifest_omits);
+        let dropped = partition.drop_first(&omitted);
         self.move_log_start(key, log_start);
         self.expire_segments(key, dropped);
         self.checkpoint_manifest_done();
