@@ -12,8 +12,22 @@ use crate::settings::PartitionKey;
 pub enum Origin {
     /// A client's produce request: refused while too much waits to be written.
     Client,
-    /// The node itself (metadata, coordinators): only a failed or full disk refuses it.
+    /// The node itself (metadata, coordinators): it gets an eighth more than clients before it is refused.
     Internal,
+    /// A rewrite of what is alive in a topic of the node: it frees more than it takes, and only a failed or full disk
+    /// refuses it.
+    Rewrite,
+}
+
+impl Origin {
+    /// How much there may be of something that clients may fill up to `bytes_max`.
+    pub(crate) const fn bound(self, bytes_max: u64) -> u64 {
+        match self {
+            Self::Client => bytes_max,
+            Self::Internal => bytes_max.saturating_add(bytes_max / 8),
+            Self::Rewrite => u64::MAX,
+        }
+    }
 }
 
 /// Offsets assigned to a batch. It is acknowledged once the high watermark is at or above `end_offset`.

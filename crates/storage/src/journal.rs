@@ -15,7 +15,7 @@ use hallows_types::ShardId;
 
 use crate::codec::to_u64;
 use crate::error::Failure;
-use crate::event::Statistics;
+use crate::event::{Origin, Statistics};
 use crate::journal_block::{Proposed, encode, padded_bytes};
 use crate::journal_supply::JournalSupply;
 use crate::operations::{Operation, Operations};
@@ -180,14 +180,15 @@ impl Journal {
 
     /// Whether a checkpoint should free files now.
     pub(crate) fn wants_checkpoint(&self) -> bool {
-        let freeable = self.full.front().is_some_and(|file| file.last_sequence > self.purged);
-        freeable && self.used_bytes() >= self.bytes_max / 2
+        // A single large block may have a file of its own beyond the bound.
+        let oldest = self.full.front().unwrap_or(&self.current);
+        oldest.last_sequence > self.purged && self.used_bytes() >= self.bytes_max / 2
     }
 
-    /// Whether clients have to wait for a checkpoint. Entries that were admitted still get their place beyond the bound:
-    /// the checkpoint that frees the journal may wait for them.
-    pub(crate) fn is_over_bound(&self) -> bool {
-        self.used_bytes() + to_u64(self.forming_bytes) >= self.bytes_max
+    /// Whether appends of that origin have to wait for a checkpoint. Entries that were admitted still get their place
+    /// beyond the bound: the checkpoint that frees the journal may wait for them.
+    pub(crate) fn is_over_bound(&self, origin: Origin) -> bool {
+        self.used_bytes() + to_u64(self.forming_bytes) >= origin.bound(self.bytes_max)
     }
 
     /// Files of the chain, ready ones included.

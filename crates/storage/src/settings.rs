@@ -60,14 +60,15 @@ impl Default for LogConfig {
 /// Settings of the storage of one node; each bound applies to every shard on its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StorageSettings {
-    /// Appends are refused with [`crate::AppendError::Busy`] while the journal's files would exceed this.
+    /// Appends of clients are refused with [`crate::AppendError::Busy`] while the journal's files would exceed this; those
+    /// of the node itself while they would exceed it by an eighth.
     pub journal_bytes_max: u64,
     /// The size of every journal file but the first.
     pub journal_file_bytes: u64,
     /// The size of the journal file made at start; small, so that a first start is quick.
     pub journal_first_file_bytes: u64,
     /// Bytes of batches held in memory until their segment write; at half of it segment writes are forced, at the whole
-    /// of it appends are refused with [`crate::AppendError::Busy`].
+    /// of it appends of clients are refused with [`crate::AppendError::Busy`], an eighth above it those of the node.
     pub tail_bytes_max: u64,
     /// While the journal is written to, the kernel is asked to write a segment to the disk each time this much was added
     /// to it; 0 leaves the time to the kernel and to checkpoints.

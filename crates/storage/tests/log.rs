@@ -4,7 +4,8 @@ mod common;
 
 use common::driver::{Driver, batch_base, open, split};
 use common::{EPOCH, batch, config, disk::MemoryDisk, partition, settings};
-use hallows_storage::{AppendError, Durability, LogConfig, ReadError, StorageEvent};
+use hallows_runtime::DiskOp;
+use hallows_storage::{AppendError, Durability, LogConfig, Origin, ReadError, StorageEvent};
 use hallows_types::Offset;
 
 const CLASSES: [Durability; 3] = [Durability::Fsync, Durability::Written, Durability::Memory];
@@ -148,6 +149,52 @@ fn a_batch_of_nearly_the_bound_is_given_room_at_once() {
     driver.settle();
     assert!(driver.events.contains(&StorageEvent::Writable));
     driver.append(key, large()).expect("there is room now");
+}
+
+#[test]
+fn the_node_itself_gets_an_eighth_more_memory_than_clients_and_a_rewrite_all_it_needs() {
+    let mut driver = fresh();
+    let key = driver.create(partition(1, 0), &config());
+    let taken = |driver: &mut Driver, origin| {
+        let appends = std::iter::repeat_with(|| driver.append_as(origin, key, batch(1, &[0; 10_000], 0)));
+        appends.take(500).take_while(Result::is_ok).count()
+    };
+    assert!((100..=104).contains(&taken(&mut driver, Origin::Client)));
+    assert!((12..=14).contains(&taken(&mut driver, Origin::Internal)));
+    assert_eq!(taken(&mut driver, Origin::Rewrite), 500);
+    driver.settle();
+    driver.append(key, batch(1, b"again", 0)).expect("room again");
+}
+
+/// A checkpoint waited for a slow disk, and the commits of groups filled the journal without end (simulation).
+#[test]
+fn the_journal_takes_no_more_of_the_node_itself_while_its_checkpoint_waits() {
+    let mut driver = fresh();
+    let key = driver.create(partition(1, 0), &config());
+    let is_replacement = |op: &DiskOp| match op {
+        DiskOp::Sequence(steps) => steps.iter().any(|step| matches!(step, DiskOp::Replace { .. })),
+        op => matches!(op, DiskOp::Replace { .. }),
+    };
+    let append_until_refused = |driver: &mut Driver, origin| {
+        for count in 0..1000 {
+            if let Err(error) = driver.append_as(origin, key, batch(1, b"a commit", 0)) {
+                assert!(matches!(error, AppendError::Busy), "{error}");
+                return count;
+            }
+            driver.settle_without(is_replacement);
+        }
+        panic!("nothing bounds what {origin:?} appends");
+    };
+    assert!(append_until_refused(&mut driver, Origin::Client) > 0);
+    assert!(append_until_refused(&mut driver, Origin::Internal) > 0);
+    let journals = driver.disk.paths_ending(".journal");
+    let bytes: usize = journals.iter().map(|path| driver.disk.bytes(path).len()).sum();
+    assert!(
+        bytes <= (1 << 20) / 8 * 9 + (256 << 10),
+        "{bytes} bytes in {journals:?}"
+    );
+    driver.settle();
+    driver.append(key, batch(1, b"again", 0)).expect("room again");
 }
 
 #[test]

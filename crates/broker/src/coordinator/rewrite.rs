@@ -75,7 +75,7 @@ impl Shard {
             bytes_before: 0,
         };
         for batch in batches {
-            let appended = self.storage.append(self.now, key, batch, Origin::Internal);
+            let appended = self.storage.append(self.now, key, batch, Origin::Rewrite);
             let appended = appended.map_err(|error: AppendError| error.to_string())?;
             let append = self.coordinators.next_append;
             self.coordinators.next_append += 1;

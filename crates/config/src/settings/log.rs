@@ -84,11 +84,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("-2").unit(Milliseconds).at_least(-2).dynamic().fixed(NO_TIERING),
     Setting::broker("log.local.retention.bytes", Long, "The `local.retention.bytes` of topics that do not set their own.")
         .default("-2").unit(Bytes).at_least(-2).dynamic().fixed(NO_TIERING),
-    Setting::broker("journal.bytes.max", Long, "How large the journal of one shard may grow before appends wait for a checkpoint; files that a checkpoint has freed are kept for reuse and count.")
+    Setting::broker("journal.bytes.max", Long, "How large the journal of one shard may grow before appends wait for a checkpoint; metadata and groups get an eighth more; files that a checkpoint has freed are kept for reuse and count.")
         .default("536870912").unit(Bytes).at_least(8_388_608).own(),
     Setting::broker("journal.file.bytes", Long, "The size of one journal file after the first, small one.")
         .default("67108864").unit(Bytes).between(4_194_304, 1_073_741_824).own(),
-    Setting::broker("tail.bytes.max", Long, "How many bytes of records one shard keeps in memory only until their segment is written; at the bound the write is forced.")
+    Setting::broker("tail.bytes.max", Long, "How many bytes of records one shard keeps in memory only until their segment is written; at the bound the write is forced; metadata and groups get an eighth more.")
         .default("67108864").unit(Bytes).at_least(1_048_576).own(),
     Setting::broker("waiting.append.bytes.max", Long, "How many bytes of batches one shard lets wait, until their requests time out, for room in memory (`tail.bytes.max`) or in the journal (`journal.bytes.max`), in the order they came, while their connections are not read; above it, batches are refused at once with REQUEST_TIMED_OUT.")
         .default("536870912").unit(Bytes).at_least(0).own(),

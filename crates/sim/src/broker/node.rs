@@ -128,6 +128,10 @@ impl Run {
     /// Starts the machine, with interruptions, and audits it. `before` tells how the last life ended.
     pub(super) fn start(&mut self, mut before: Before) -> Verdict {
         self.world.disk().set_capacity(choices::CAPACITY_BYTES);
+        let rates = self.world.disk().rates();
+        self.book.reads_may_flip = false;
+        // Recovery writes what it read, and what it reads wrongly it takes for torn: whoever starts has to read right.
+        self.world.disk().set_rates(FaultRates { read_flips: 0, ..rates });
         while self.plan.has(Part::Interruptions) && self.random.one_in(4) {
             let calls = self.random.below(CALLS_UNTIL_INTERRUPTED_MAX);
             self.world.disk().die_after(calls);
@@ -145,16 +149,14 @@ impl Run {
             self.start_again(&audit)?;
         }
         self.clean = false;
-        self.book.reads_may_flip = self.world.disk().rates().read_flips > 0;
+        self.world.disk().set_rates(rates);
+        self.book.reads_may_flip = rates.read_flips > 0;
         Ok(())
     }
 
     /// Starts with the seed's faults, and without them if that failed; takes over what the audit found.
     fn start_at_last(&mut self, before: Before) -> Result<Auditor, Violation> {
         let rates = self.world.disk().rates();
-        let harmless = FaultRates { read_flips: 0, ..rates };
-        self.book.reads_may_flip = false;
-        self.world.disk().set_rates(harmless);
         let mut audited = self.boot_and_audit(AUDIT_WAIT_WITH_FAULTS)?;
         if audited.is_none() {
             self.world.disk().set_rates(FaultRates::default());

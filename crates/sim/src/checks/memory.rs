@@ -13,6 +13,11 @@ const NAME: &str = "memory stays within its settings";
 /// The batch that was let in just below a bound, and what the broker writes itself.
 const BATCH_BYTES_MAX: u64 = 64 << 10;
 
+/// What the node itself writes may go beyond the bounds of clients by an eighth.
+const fn with_reserve(bytes_max: u64) -> u64 {
+    bytes_max + bytes_max / 8
+}
+
 /// Files of the journal beyond its bound: the rest of the one that is written, the one that is ready, and the one that
 /// entries took which had been admitted.
 const BEYOND_THE_BOUND: u64 = 3;
@@ -31,7 +36,7 @@ pub fn check(held: &Held, storage: &StorageSettings, config: &BrokerConfig) -> V
         (
             "tail.bytes.max",
             held.tail_bytes,
-            storage.tail_bytes_max + BATCH_BYTES_MAX,
+            with_reserve(storage.tail_bytes_max) + BATCH_BYTES_MAX,
         ),
         (
             "waiting.append.bytes.max",
@@ -41,7 +46,7 @@ pub fn check(held: &Held, storage: &StorageSettings, config: &BrokerConfig) -> V
         (
             "journal.bytes.max",
             journal_bytes,
-            storage.journal_bytes_max + BEYOND_THE_BOUND * storage.journal_file_bytes,
+            with_reserve(storage.journal_bytes_max) + BEYOND_THE_BOUND * storage.journal_file_bytes,
         ),
         (
             "delayed.requests.max",

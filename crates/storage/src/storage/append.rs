@@ -92,7 +92,7 @@ impl Storage {
             return Err(AppendError::Full);
         }
         let stopping = self.shutdown != Shutdown::No;
-        if stopping || (origin == Origin::Client && self.is_busy(key, header.size_u64())) {
+        if stopping || !self.has_room(key, header.size_u64(), origin) {
             return Err(AppendError::Busy);
         }
         Ok(header)
@@ -109,17 +109,23 @@ impl Storage {
         if failed || self.space.full {
             return false;
         }
-        let journal_full = partition.config.durability == Durability::Fsync && self.journal.is_over_bound();
-        let busy = journal_full || !self.fits(size_bytes);
-        if busy {
+        !self.has_room(key, size_bytes, Origin::Client)
+    }
+
+    /// Whether the journal, if the partition needs it, and the tails take a batch; if not, that is noted.
+    fn has_room(&mut self, key: PartitionKey, size_bytes: u64, origin: Origin) -> bool {
+        let needs_journal = self.at(key).config.durability == Durability::Fsync;
+        let room = self.fits(size_bytes, origin) && !(needs_journal && self.journal.is_over_bound(origin));
+        if !room {
             self.note_refused(size_bytes);
         }
-        busy
+        room
     }
 
     /// Whether tails have room for a batch; a single one always fits.
-    pub(super) const fn fits(&self, size_bytes: u64) -> bool {
-        self.tail_bytes == 0 || self.tail_bytes.saturating_add(size_bytes) <= self.settings.tail_bytes_max
+    pub(super) const fn fits(&self, size_bytes: u64, origin: Origin) -> bool {
+        let bound = origin.bound(self.settings.tail_bytes_max);
+        self.tail_bytes == 0 || self.tail_bytes.saturating_add(size_bytes) <= bound
     }
 
     fn note_refused(&mut self, size_bytes: u64) {

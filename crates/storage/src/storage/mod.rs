@@ -27,7 +27,7 @@ use self::read::Loading;
 use self::retention::Expired;
 use self::time::TimeSearch;
 use crate::error::Failure;
-use crate::event::{ProducerState, Statistics, StorageEvent};
+use crate::event::{Origin, ProducerState, Statistics, StorageEvent};
 use crate::journal::Journal;
 use crate::journal_use::JournalUse;
 use crate::manifest::SegmentId;
@@ -531,14 +531,17 @@ impl Storage {
     /// batch was refused all the same: it may want nearly all of the bound.
     fn relieve_pressure(&mut self) {
         let bound = self.settings.tail_bytes_max;
-        let fits = self.refused.is_none_or(|size_bytes| self.fits(size_bytes));
+        let fits = self
+            .refused
+            .is_none_or(|size_bytes| self.fits(size_bytes, Origin::Client));
         if !self.tail_pressure && (self.tail_bytes > bound / 2 || !fits) {
             self.tail_pressure = true;
             self.enqueue_all();
         } else if self.tail_pressure && self.tail_bytes <= bound / 4 && fits {
             self.tail_pressure = false;
         }
-        let room = self.tail_bytes <= bound / 2 && fits && !self.journal.is_over_bound() && !self.space.full;
+        let journal_full = self.journal.is_over_bound(Origin::Client);
+        let room = self.tail_bytes <= bound / 2 && fits && !journal_full && !self.space.full;
         if self.refused.is_some() && room {
             self.refused = None;
             self.events.push_back(StorageEvent::Writable);

@@ -78,7 +78,11 @@ impl Driver {
     }
 
     pub fn append(&mut self, key: PartitionKey, batch: BytesMut) -> Result<Appended, AppendError> {
-        self.storage.append(now(self.time_ms), key, batch, Origin::Client)
+        self.append_as(Origin::Client, key, batch)
+    }
+
+    pub fn append_as(&mut self, origin: Origin, key: PartitionKey, batch: BytesMut) -> Result<Appended, AppendError> {
+        self.storage.append(self.now(), key, batch, origin)
     }
 
     /// Ends a turn: operations are given out, events are taken.
@@ -142,6 +146,19 @@ impl Driver {
             }
         }
         panic!("storage never comes to rest");
+    }
+
+    /// Ends turns and performs operations until nothing is left but those that are held.
+    pub fn settle_without(&mut self, is_held: impl Fn(&DiskOp) -> bool) {
+        loop {
+            self.flush();
+            let Some(index) = self.waiting.iter().position(|(_, op)| !is_held(op)) else {
+                return;
+            };
+            let (token, op) = self.waiting.swap_remove(index);
+            let result = op.perform(&self.disk);
+            self.storage.on_disk(self.now(), DiskCompletion { token, result });
+        }
     }
 
     /// Moves time and lets everything that is due happen.
