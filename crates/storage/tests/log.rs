@@ -2,9 +2,8 @@
 
 mod common;
 
-use common::driver::{Driver, batch_base, open, split};
+use common::driver::{Driver, batch_base, is_replacement, open, split};
 use common::{EPOCH, batch, config, disk::MemoryDisk, partition, settings};
-use hallows_runtime::DiskOp;
 use hallows_storage::{AppendError, Durability, LogConfig, Origin, ReadError, StorageEvent};
 use hallows_types::Offset;
 
@@ -171,10 +170,6 @@ fn the_node_itself_gets_an_eighth_more_memory_than_clients_and_a_rewrite_all_it_
 fn the_journal_takes_no_more_of_the_node_itself_while_its_checkpoint_waits() {
     let mut driver = fresh();
     let key = driver.create(partition(1, 0), &config());
-    let is_replacement = |op: &DiskOp| match op {
-        DiskOp::Sequence(steps) => steps.iter().any(|step| matches!(step, DiskOp::Replace { .. })),
-        op => matches!(op, DiskOp::Replace { .. }),
-    };
     let append_until_refused = |driver: &mut Driver, origin| {
         for count in 0..1000 {
             if let Err(error) = driver.append_as(origin, key, batch(1, b"a commit", 0)) {

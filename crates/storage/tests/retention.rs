@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::driver::{Driver, open, split};
+use common::driver::{Driver, is_replacement, open, split};
 use common::{batch, config, disk::MemoryDisk, partition, producer_batch, settings};
 use hallows_runtime::Random;
 use hallows_storage::{Durability, LogConfig, Recovery, StorageEvent, StorageSettings};
 use hallows_types::Offset;
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 fn quick() -> StorageSettings {
     StorageSettings {
@@ -145,6 +145,38 @@ fn records_deleted_while_storage_ends_stay_deleted_or_are_refused() {
         let found = driver.storage.partition(driver.key(partition(1, 0))).log_start();
         assert_eq!(found, told, "deleted after {steps} steps of the end");
     }
+}
+
+/// A segment that was sealed while a manifest listing it was on its way, and lay below the log start by then, was
+/// removed when that manifest had arrived (simulation, then seed 259).
+#[test]
+fn a_power_loss_between_two_manifests_finds_every_segment_that_the_first_one_lists() {
+    let mut driver = open(&MemoryDisk::new(), &quick(), &[], 0);
+    let config = config_for(|config| config.delete_delay_ms = 0);
+    let id = partition(1, 0);
+    let key = fill(&mut driver, &config, 1);
+    for round in 0..60 {
+        // A checkpoint knows a part of the segment that is filled next, so it has to be there.
+        driver.append(key, batch(1, &[1; 1000], 0)).expect("room");
+        driver.pass(11_000);
+        for number in 0..16 {
+            driver.append(key, batch(1, &[1; 1000], number)).expect("room");
+        }
+        driver.settle_without(is_replacement);
+        let (now, end) = (driver.now(), driver.storage.partition(key).high_watermark());
+        driver.storage.delete_records(now, key, end).expect("within the log");
+        driver.settle_without(is_replacement);
+        let released = Cell::new(false);
+        driver.settle_without(|op| is_replacement(op) && released.replace(true));
+        let now = driver.now();
+        driver.storage.tick(now);
+        driver.settle_without(is_replacement);
+        let disk = driver.disk.power_loss(&mut Random::from_seed(round));
+        let found = open(&disk, &quick(), &[(id, config.clone())], 1);
+        let failure = found.storage.partition(found.key(id)).failure();
+        assert!(failure.is_none(), "round {round}: {failure:?}");
+    }
+    assert!(driver.storage.statistics().segments_removed > 5);
 }
 
 #[test]

@@ -22,6 +22,14 @@ pub struct Driver {
     pub events: Vec<StorageEvent>,
 }
 
+/// Whether an operation replaces a file as a whole, a manifest or a checkpoint, at its end if it has several steps.
+pub fn is_replacement(op: &DiskOp) -> bool {
+    match op {
+        DiskOp::Sequence(steps) => steps.iter().any(is_replacement),
+        op => matches!(op, DiskOp::Replace { .. }),
+    }
+}
+
 /// Recovers the given partitions on one shard.
 pub fn open(
     disk: &MemoryDisk,
