@@ -91,6 +91,8 @@ pub struct Outcome {
     pub assignments: u64,
     /// Batches that readers got, those of audits included.
     pub reads: u64,
+    /// Lookups by time that were compared with what is known of the log.
+    pub times_looked_up: u64,
     /// Topics, settings and records that were changed.
     pub changes: u64,
     /// Topics that were made anew under the name of a deleted one.
@@ -130,6 +132,7 @@ impl Report {
         self.total.commits += outcome.commits;
         self.total.assignments += outcome.assignments;
         self.total.reads += outcome.reads;
+        self.total.times_looked_up += outcome.times_looked_up;
         self.total.changes += outcome.changes;
         self.total.made_anew += outcome.made_anew;
         self.total.old_ids_refused += outcome.old_ids_refused;
@@ -159,6 +162,7 @@ impl Report {
             ("batches_read", total.reads),
             ("offsets_committed", total.commits),
             ("assignments", total.assignments),
+            ("times_looked_up", total.times_looked_up),
             ("changes", total.changes),
             ("topics_made_anew", total.made_anew),
             ("old_ids_refused", total.old_ids_refused),

@@ -77,6 +77,7 @@ pub fn run(plan: &Plan) -> Outcome {
     run.outcome.commits = run.book.offsets.acknowledged;
     run.outcome.assignments = run.book.assignments.taken;
     run.outcome.reads = run.book.batches_read;
+    run.outcome.times_looked_up = run.book.times_looked_up;
     run.outcome.changes = run.book.changes;
     run.outcome.made_anew = run.book.made_anew;
     run.outcome.old_ids_refused = run.book.old_ids_refused;

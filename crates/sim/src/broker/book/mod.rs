@@ -75,6 +75,8 @@ pub(super) struct Book {
     pub(super) damaged_answers: u64,
     /// Batches that readers got.
     pub(super) batches_read: u64,
+    /// Lookups by time that were compared with what is known.
+    pub(super) times_looked_up: u64,
     /// Changes of topics, settings and logs that were answered.
     pub(super) changes: u64,
     /// Topics that were made anew under the name of a deleted one.

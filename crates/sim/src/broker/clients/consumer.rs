@@ -18,8 +18,8 @@ use super::{Actor, MILLISECOND};
 use crate::broker::Stage;
 use crate::broker::book::{Delivered, Existence, PartitionName};
 use crate::broker::link::{Asked, Link};
-use crate::checks::recreated;
 use crate::checks::truncation::Memory;
+use crate::checks::{recreated, times};
 use crate::ledger::header;
 use crate::random::Choose;
 use crate::violation::{Verdict, Violation};
@@ -64,9 +64,17 @@ struct Entry {
     told_epoch: i32,
 }
 
+/// A lookup by time that waits for its answer.
+struct Lookup {
+    name: PartitionName,
+    target: i64,
+    known_before: Option<(i64, i64)>,
+}
+
 /// A consumer.
 pub(in crate::broker) struct Consumer {
     link: Link,
+    lookup: Option<Lookup>,
     entries: BTreeMap<PartitionName, Entry>,
     /// Partitions that the session still has and the consumer does not.
     forgotten: Vec<PartitionName>,
@@ -79,6 +87,7 @@ impl Consumer {
     pub(in crate::broker) fn new(owner: usize) -> Self {
         Self {
             link: Link::new(owner),
+            lookup: None,
             entries: BTreeMap::new(),
             forgotten: Vec::new(),
             session: 0,
@@ -141,7 +150,50 @@ impl Consumer {
         self.version = VERSIONS[stage.random.index(VERSIONS.len())];
     }
 
+    /// Asks for the first record at or above a time near that of a batch that is known.
+    fn ask_time(&mut self, stage: &mut Stage<'_>, name: PartitionName) {
+        let Some(log) = stage.book.topics[&name.topic].logs.get(&name.index) else {
+            return;
+        };
+        let ledger = &log.ledger;
+        let place = stage.random.index(ledger.log.len().max(1));
+        let Some(entry) = ledger.log.values().nth(place) else {
+            return;
+        };
+        let target = entry.max_timestamp + i64::try_from(stage.random.below(5)).unwrap_or(0) - 2;
+        let known_before = times::first_known(ledger, target);
+        self.lookup = Some(Lookup {
+            name,
+            target,
+            known_before,
+        });
+        self.ask_offset(stage, name, target);
+    }
+
+    fn looked_up(stage: &mut Stage<'_>, lookup: &Lookup, answer: &ListOffsetsResponse) -> Verdict {
+        let name = lookup.name;
+        let found = answer.topics.iter().flat_map(|topic| &topic.partitions).next();
+        let Some(found) = found.filter(|found| found.error_code == ErrorCode::NONE) else {
+            return Ok(());
+        };
+        let may_expire = stage.book.topics[&name.topic].may_expire;
+        if may_expire || stage.book.reads_may_flip || stage.book.is_succeeded(name.topic) {
+            return Ok(());
+        }
+        let Some(log) = stage.book.log(name) else { return Ok(()) };
+        let start = log.delete_asked.max(log.ledger.log_start);
+        let answer = (found.offset >= 0).then_some((found.offset, found.timestamp));
+        times::check_known(&log.ledger, lookup.target, lookup.known_before, start, answer)
+            .map_err(|violation| violation.at(name))?;
+        stage.book.times_looked_up += 1;
+        Ok(())
+    }
+
     fn ask_position(&mut self, stage: &mut Stage<'_>, name: PartitionName) {
+        self.ask_offset(stage, name, EARLIEST);
+    }
+
+    fn ask_offset(&mut self, stage: &mut Stage<'_>, name: PartitionName, timestamp: i64) {
         let version = [1, 4, 6][stage.random.index(3)];
         let topic = stage.book.topics[&name.topic].name.clone();
         let request = ListOffsetsRequest {
@@ -150,7 +202,7 @@ impl Consumer {
                 name: &topic,
                 partitions: vec![ListOffsetsPartition {
                     partition_index: name.index,
-                    timestamp: EARLIEST,
+                    timestamp,
                     ..ListOffsetsPartition::default()
                 }],
             }],
@@ -505,6 +557,11 @@ impl Actor for Consumer {
         } else if let Some(name) = self.entries.iter().find_map(wants(Need::Position)) {
             self.ask_position(stage, name);
         } else if !self.entries.is_empty() {
+            let readable = self.entries.keys().find(|name| stage.book.is_writable(**name)).copied();
+            if let Some(name) = readable.filter(|_| stage.random.one_in(5)) {
+                self.ask_time(stage, name);
+                return Ok(());
+            }
             if self.session_epoch == 0 || stage.random.one_in(50) {
                 self.begin_session(stage);
             }
@@ -516,7 +573,10 @@ impl Actor for Consumer {
     fn answered(&mut self, stage: &mut Stage<'_>, asked: Asked, answer: AnyResponse) -> Verdict {
         match answer {
             AnyResponse::Fetch(answer) => self.fetched(stage, asked, &answer),
-            AnyResponse::ListOffsets(answer) => self.positioned(stage, &answer),
+            AnyResponse::ListOffsets(answer) => match self.lookup.take() {
+                Some(lookup) => Self::looked_up(stage, &lookup, &answer),
+                None => self.positioned(stage, &answer),
+            },
             AnyResponse::OffsetForLeaderEpoch(answer) => {
                 self.epoch_ended(stage, &answer);
                 Ok(())
@@ -526,6 +586,7 @@ impl Actor for Consumer {
     }
 
     fn disconnected(&mut self, _stage: &mut Stage<'_>, lost: &[Asked]) {
+        self.lookup = None;
         // Whether the server saw the last fetch of the session is not known; a new session costs little.
         if !lost.is_empty() {
             self.session_epoch = 0;
