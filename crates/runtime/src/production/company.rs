@@ -9,8 +9,9 @@ use hallows_types::Monotonic;
 
 use crate::ConnectionId;
 
-/// Who came within this time may come again.
-const LATELY: Duration = Duration::from_millis(100);
+/// Who came within this time may come again. Short enough that a consumer's catch-up is hardly begun by then, long enough
+/// that one who comes fifty times a second seldom waits for a long pass.
+const LATELY: Duration = Duration::from_millis(20);
 
 /// The connection that was worked for last, and since when for no other.
 #[derive(Default)]
