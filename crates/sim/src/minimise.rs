@@ -69,7 +69,7 @@ impl Search {
 
     /// Halves the operations while that works, then looks in between.
     fn fewer_operations(&mut self) {
-        let mut known = self.best.operations.unwrap_or(crate::broker::OPERATIONS_MIN);
+        let mut known = self.best.operations.unwrap_or(crate::plan::OPERATIONS_MIN);
         let mut step = known / 2;
         while step > 0 {
             let plan = Plan {

@@ -5,6 +5,11 @@ use std::fmt;
 
 use crate::options::Sabotage;
 
+/// Operations of one run, at least.
+pub const OPERATIONS_MIN: u64 = 2_000;
+/// Crashes of one run, at least.
+pub const CRASHES_MIN: u64 = 3;
+
 /// Which part of the program a run exercises.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Level {

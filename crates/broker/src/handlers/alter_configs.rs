@@ -9,33 +9,15 @@ use hallows_protocol::messages::alter_configs_response::{AlterConfigsResourceRes
 use super::admin::ItemResult;
 use super::configs::ConfigResource;
 use super::decode_or_close;
-use super::incremental_alter_configs::{Change, authorize, propose};
+use super::incremental_alter_configs::{Change, authorize, each_once, propose};
 use crate::context::{Outcome, RequestContext};
 use crate::response::answer;
 use crate::shard::Shard;
 
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(AlterConfigsRequest<'_>, context, body);
-    let mut times = BTreeMap::new();
-    for resource in &request.resources {
-        *times
-            .entry((resource.resource_type, resource.resource_name))
-            .or_insert(0) += 1;
-    }
-    let mut named = Vec::new();
-    let mut changes = Vec::new();
-    for resource in &request.resources {
-        let alone = times[&(resource.resource_type, resource.resource_name)] == 1;
-        named.push((resource.resource_type, resource.resource_name.to_owned()));
-        changes.push(if alone {
-            change(shard, &context, resource)
-        } else {
-            Err(ItemResult::error(
-                ErrorCode::INVALID_REQUEST,
-                "Each resource must appear at most once.",
-            ))
-        });
-    }
+    let name = |resource: &AlterConfigsResource<'_>| (resource.resource_type, resource.resource_name.to_owned());
+    let (named, changes) = each_once(&request.resources, name, |resource| change(shard, &context, resource));
     let propose = propose(std::sync::Arc::clone(&shard.config), changes, request.validate_only);
     shard.change(context, named.len(), propose, move |_, context, results| {
         let responses = named

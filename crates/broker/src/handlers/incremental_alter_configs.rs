@@ -49,26 +49,8 @@ pub(crate) enum Change {
 
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(IncrementalAlterConfigsRequest<'_>, context, body);
-    let mut times = BTreeMap::new();
-    for resource in &request.resources {
-        *times
-            .entry((resource.resource_type, resource.resource_name))
-            .or_insert(0) += 1;
-    }
-    let mut named = Vec::new();
-    let mut changes = Vec::new();
-    for resource in &request.resources {
-        let alone = times[&(resource.resource_type, resource.resource_name)] == 1;
-        named.push((resource.resource_type, resource.resource_name.to_owned()));
-        changes.push(if alone {
-            change(shard, &context, resource)
-        } else {
-            Err(ItemResult::error(
-                ErrorCode::INVALID_REQUEST,
-                "Each resource must appear at most once.",
-            ))
-        });
-    }
+    let name = |resource: &AlterConfigsResource<'_>| (resource.resource_type, resource.resource_name.to_owned());
+    let (named, changes) = each_once(&request.resources, name, |resource| change(shard, &context, resource));
     let propose = propose(Arc::clone(&shard.config), changes, request.validate_only);
     shard.change(context, named.len(), propose, move |_, context, results| {
         let responses = named
@@ -91,6 +73,33 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             },
         )
     })
+}
+
+/// A resource as requests name it: its type and its name.
+type Named = (i8, String);
+/// A change of one resource, or why it is refused.
+type Proposed = Result<(ConfigResource, Change), ItemResult>;
+
+/// The names of resources and what is to become of them; one that appears more than once is refused each time.
+pub(crate) fn each_once<R>(
+    resources: &[R],
+    name: impl Fn(&R) -> Named,
+    change: impl Fn(&R) -> Proposed,
+) -> (Vec<Named>, Vec<Proposed>) {
+    let named: Vec<Named> = resources.iter().map(name).collect();
+    let mut times = BTreeMap::new();
+    for name in &named {
+        *times.entry(name).or_insert(0) += 1;
+    }
+    let changes = resources.iter().zip(&named).map(|(resource, name)| match times[name] {
+        1 => change(resource),
+        _ => Err(ItemResult::error(
+            ErrorCode::INVALID_REQUEST,
+            "Each resource must appear at most once.",
+        )),
+    });
+    let changes = changes.collect();
+    (named, changes)
 }
 
 /// Asks whether the settings of a resource may be changed.
@@ -144,11 +153,7 @@ fn change(
 }
 
 /// Decides changes of settings: one result per change, in order.
-pub(crate) fn propose(
-    config: Arc<BrokerConfig>,
-    changes: Vec<Result<(ConfigResource, Change), ItemResult>>,
-    validate_only: bool,
-) -> Propose {
+pub(crate) fn propose(config: Arc<BrokerConfig>, changes: Vec<Proposed>, validate_only: bool) -> Propose {
     Box::new(move |image, _| {
         let mut commands = Vec::new();
         let results = changes

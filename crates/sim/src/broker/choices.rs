@@ -51,23 +51,14 @@ pub(super) fn storage(random: &mut Random, sabotage: Sabotage) -> StorageSetting
 
 /// How often the disk fails; not at all in most worlds.
 pub(super) fn rates(random: &mut Random, plan: &Plan) -> FaultRates {
-    let mut rates = FaultRates {
-        read_short: if random.one_in(3) { 20_000 } else { 0 },
-        ..FaultRates::default()
-    };
-    match random.below(10) {
-        0 => rates.sync_fails = 1_500,
-        1 => rates.durable_write_fails = 500,
-        2 => rates.write_fails = 500,
-        3 => rates.read_fails = 2_000,
-        4 => rates.read_flips = 1_000,
-        _ => {}
-    }
-    if plan.has(Part::DiskErrors) {
-        rates
-    } else {
-        FaultRates::default()
-    }
+    let kinds: [fn(&mut FaultRates); 5] = [
+        |rates| rates.sync_fails = 1_500,
+        |rates| rates.durable_write_fails = 500,
+        |rates| rates.write_fails = 500,
+        |rates| rates.read_fails = 2_000,
+        |rates| rates.read_flips = 1_000,
+    ];
+    FaultRates::choose(random, plan, 10, &kinds)
 }
 
 /// What surrounds the machine.

@@ -25,7 +25,7 @@ use hallows_types::PartitionId;
 use crate::checks::{high_watermark, memory};
 use crate::disk::SimDisk;
 use crate::options::Outcome;
-use crate::plan::{Part, Plan};
+use crate::plan::{CRASHES_MIN, OPERATIONS_MIN, Part, Plan};
 use crate::random::Choose;
 use crate::violation::{Verdict, Violation};
 use crate::world::{Happening, World};
@@ -33,10 +33,6 @@ use book::{Book, PartitionName};
 use clients::{Actor, Seat};
 use stage::Stage;
 
-/// Operations of one run, at least.
-pub(crate) const OPERATIONS_MIN: u64 = 2_000;
-/// Crashes of one run, at least.
-pub(crate) const CRASHES_MIN: u64 = 3;
 /// A life of the machine ends after this time at the latest, in nanoseconds.
 const LIFE_MAX: u64 = 60_000_000_000;
 /// How often the machine is looked at, in nanoseconds.

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use hallows_runtime::Random;
+
+use crate::plan::{Part, Plan};
+use crate::random::Choose;
+
 /// How often each fault strikes, in a million calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FaultRates {
@@ -17,6 +22,24 @@ pub struct FaultRates {
     pub read_short: u32,
     /// A read returns one bit wrong; the medium keeps the right one.
     pub read_flips: u32,
+}
+
+impl FaultRates {
+    /// The rates of one seed: one of `kinds` in as many of `worlds` worlds as there are kinds, short reads in a third.
+    pub fn choose(random: &mut Random, plan: &Plan, worlds: usize, kinds: &[fn(&mut Self)]) -> Self {
+        let mut rates = Self {
+            read_short: if random.one_in(3) { 20_000 } else { 0 },
+            ..Self::default()
+        };
+        if let Some(kind) = kinds.get(random.index(worlds)) {
+            kind(&mut rates);
+        }
+        if plan.has(Part::DiskErrors) {
+            rates
+        } else {
+            Self::default()
+        }
+    }
 }
 
 /// How often each fault class struck.

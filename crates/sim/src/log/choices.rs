@@ -86,22 +86,13 @@ pub(super) fn log(random: &mut Random) -> LogConfig {
 
 /// How often the disk fails; not at all in most worlds.
 pub(super) fn rates(random: &mut Random, plan: &Plan) -> FaultRates {
-    let mut rates = FaultRates {
-        read_short: if random.one_in(3) { 20_000 } else { 0 },
-        ..FaultRates::default()
-    };
-    match random.below(8) {
-        0 => rates.sync_fails = 3_000,
-        1 => rates.durable_write_fails = 1_000,
-        2 => rates.write_fails = 1_000,
-        3 => rates.read_fails = 3_000,
-        _ => {}
-    }
-    if plan.has(Part::DiskErrors) {
-        rates
-    } else {
-        FaultRates::default()
-    }
+    let kinds: [fn(&mut FaultRates); 4] = [
+        |rates| rates.sync_fails = 3_000,
+        |rates| rates.durable_write_fails = 1_000,
+        |rates| rates.write_fails = 1_000,
+        |rates| rates.read_fails = 3_000,
+    ];
+    FaultRates::choose(random, plan, 8, &kinds)
 }
 
 /// What surrounds the machine. There are no connections here.

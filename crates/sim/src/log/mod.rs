@@ -20,7 +20,7 @@ use crate::checks::{high_watermark, log_start};
 use crate::disk::SimDisk;
 use crate::ledger::Ledger;
 use crate::options::Outcome;
-use crate::plan::Plan;
+use crate::plan::{CRASHES_MIN, OPERATIONS_MIN, Plan};
 use crate::random::Choose;
 use crate::violation::{Verdict, Violation};
 use crate::world::{Happening, World};
@@ -28,10 +28,6 @@ use host::{Host, Message};
 use producer::Producer;
 use workload::Pending;
 
-/// Operations of one run, at least.
-const OPERATIONS_MIN: u64 = 2_000;
-/// Crashes of one run, at least.
-const CRASHES_MIN: u64 = 3;
 /// Everything asked is answered within this time while the machine is up, in nanoseconds.
 const ANSWER_WAIT_MAX: u64 = 300_000_000_000;
 
