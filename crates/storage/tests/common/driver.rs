@@ -109,11 +109,14 @@ impl Driver {
             return false;
         }
         let index = usize::try_from(random.below(self.waiting.len() as u64)).expect("small");
+        self.perform(index);
+        true
+    }
+
+    fn perform(&mut self, index: usize) {
         let (token, op) = self.waiting.swap_remove(index);
         let result = op.perform(&self.disk);
-        let now = self.now();
-        self.storage.on_disk(now, DiskCompletion { token, result });
-        true
+        self.storage.on_disk(self.now(), DiskCompletion { token, result });
     }
 
     /// Performs a waiting operation in part, or as a whole without telling storage: what a crash may leave behind.
@@ -163,9 +166,7 @@ impl Driver {
             let Some(index) = self.waiting.iter().position(|(_, op)| !is_held(op)) else {
                 return;
             };
-            let (token, op) = self.waiting.swap_remove(index);
-            let result = op.perform(&self.disk);
-            self.storage.on_disk(self.now(), DiskCompletion { token, result });
+            self.perform(index);
         }
     }
 
