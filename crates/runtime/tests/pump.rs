@@ -1,17 +1,18 @@
 //! The production pump over real sockets, files and threads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use hallows_runtime::production::{PumpError, RealDisk, Running, Settings, run};
 use hallows_runtime::{
     AlignedBuffer, CloseReason, ConnectionId, Disk, DiskCompletion, DiskOp, DiskOutcome, DiskToken, Effects, Event,
-    FileHandle, Inbox, OpenMode, Output, Slice, Turn,
+    File, FileHandle, Inbox, OpenMode, Output, Slice, Turn,
 };
 use hallows_types::{Monotonic, Now, ShardId};
 
@@ -43,11 +44,63 @@ mod verb {
     pub(crate) const BUSY: u8 = 10;
     /// Echo behind the number of the shard (2 bytes), then hand the connection to the next shard.
     pub(crate) const MOVE: u8 = 11;
+    /// Answer when another connection sends CROWD.
+    pub(crate) const PARK: u8 = 12;
+    /// Answer 100,000 bytes of a file that waits for its gate to the connection that sent PARK, then echo.
+    pub(crate) const CROWD: u8 = 13;
 }
 
 enum Message {
     Ping { number: u32 },
     Pong { number: u32 },
+}
+
+/// A file of zeros whose first byte is not read before its gate opens, and not at all when that takes too long.
+struct GatedFile(Mutex<Receiver<()>>);
+
+impl File for GatedFile {
+    fn read_at(&self, buffer: &mut [u8], _offset: u64) -> io::Result<usize> {
+        let gate = self.0.lock().map_err(|_| io::ErrorKind::Other)?;
+        gate.recv_timeout(PATIENCE).map_err(|_| io::ErrorKind::TimedOut)?;
+        buffer.fill(0);
+        Ok(buffer.len())
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn write_all_at(&self, _data: &[u8], _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn write_durable(&self, _data: &AlignedBuffer, _offset: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn write_zeros(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn write_back(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn set_size(&self, _size: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn reserve(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// What a shard tells the test of itself.
@@ -63,6 +116,8 @@ struct Obedient {
     id: u16,
     shards: u16,
     fixture: FileHandle,
+    gated: FileHandle,
+    parked: Option<ConnectionId>,
     journal: FileHandle,
     cached: FileHandle,
     cached_end: u64,
@@ -220,6 +275,14 @@ impl Obedient {
                     Box::new(move || Box::new(argument.iter().map(|byte| u64::from(*byte)).sum::<u64>())),
                 );
             }
+            verb::PARK => self.parked = Some(connection),
+            verb::CROWD => {
+                let parked = self.parked.take().expect("a connection has parked");
+                let (file, len) = (self.gated.clone(), 100_000_u32);
+                effects.send(parked, Slice::Memory(Bytes::copy_from_slice(&len.to_be_bytes())));
+                effects.send(parked, Slice::File { file, offset: 0, len });
+                answer(effects, connection, argument);
+            }
             other => panic!("a verb this test does not send: {other}"),
         }
     }
@@ -305,6 +368,8 @@ const FIXTURE_BYTES: usize = 12 << 20;
 struct World {
     running: Option<Running<Obedient>>,
     seen: Receiver<Seen>,
+    /// Opens the gate of the shards' file.
+    gate: Sender<()>,
     disk: Arc<RealDisk>,
     _directory: tempfile::TempDir,
 }
@@ -318,8 +383,10 @@ impl World {
         fixture.write_all_at(&data, 0).expect("writing the fixture");
         fixture.sync().expect("syncing the fixture");
         let (sender, seen) = channel();
+        let (gate, opened) = channel();
+        let gated = FileHandle::new(GatedFile(Mutex::new(opened)));
         let shards = (0..shards)
-            .map(|id| obedient(id, shards, &disk, &fixture, &sender))
+            .map(|id| obedient((id, shards), &disk, (&fixture, &gated), &sender))
             .collect();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let settings = Settings {
@@ -330,6 +397,7 @@ impl World {
         Self {
             running: Some(running),
             seen,
+            gate,
             disk,
             _directory: directory,
         }
@@ -365,7 +433,12 @@ impl World {
     }
 }
 
-fn obedient(id: u16, shards: u16, disk: &RealDisk, fixture: &FileHandle, seen: &Sender<Seen>) -> Obedient {
+fn obedient(
+    (id, shards): (u16, u16),
+    disk: &RealDisk,
+    (fixture, gated): (&FileHandle, &FileHandle),
+    seen: &Sender<Seen>,
+) -> Obedient {
     let zeroed = DiskOp::CreateZeroed {
         path: format!("journal-{id}"),
         len: 1 << 20,
@@ -378,6 +451,8 @@ fn obedient(id: u16, shards: u16, disk: &RealDisk, fixture: &FileHandle, seen: &
         id,
         shards,
         fixture: fixture.clone(),
+        gated: gated.clone(),
+        parked: None,
         journal,
         cached: disk.open(&format!("cached-{id}"), OpenMode::Create).expect("creating"),
         cached_end: 0,
@@ -614,6 +689,19 @@ fn writes_complete_inline_on_the_ring_and_on_the_pool() {
         assert_eq!(client.ask(verb::COMPUTE, &[3; 100]), 300_u64.to_be_bytes());
         world.stop();
     }
+}
+
+#[test]
+fn a_short_answer_leaves_before_a_long_one() {
+    let world = World::start(Settings::default(), 1);
+    let (mut long, mut short) = (world.connect(), world.connect());
+    long.send(verb::PARK, &[]);
+    world.wait_for(Seen::Frame(verb::PARK));
+    // In one turn, the long one first; sending it takes until the gate opens.
+    assert_eq!(short.ask(verb::CROWD, b"short"), b"short");
+    world.gate.send(()).expect("the file waits");
+    assert_eq!(long.answer().len(), 100_000);
+    world.stop();
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! One connection as the pump sees it, and the table of a shard's connections.
 
-use std::task::Waker;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
 
 use bytes::BytesMut;
 use hallows_types::{Monotonic, ShardId};
@@ -112,6 +114,20 @@ impl Connection {
             waker.wake_by_ref();
         }
     }
+
+    /// The same, but after the next look at the sockets.
+    pub(super) fn wake_behind_sockets(&self) {
+        if let Some(waker) = &self.waker {
+            wake_behind_sockets(waker);
+        }
+    }
+}
+
+/// Wakes a task after the next look at the sockets, and behind those whose bytes are found there. A task that is woken
+/// at once goes on for as long as the runtime has something to run, and what has arrived meanwhile waits.
+fn wake_behind_sockets(waker: &Waker) {
+    // Pending the first time, having handed the waker to the runtime for that time.
+    let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(waker));
 }
 
 /// The connections of one shard.
@@ -166,5 +182,52 @@ impl Connections {
 
     fn place(id: ConnectionId) -> usize {
         usize::try_from(id.0 & (CONNECTIONS_MAX as u64 - 1)).expect("24 bits")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::rc::Rc;
+    use std::task::Poll;
+
+    use tokio::runtime::{Builder, LocalOptions};
+
+    use super::*;
+
+    #[test]
+    fn a_task_woken_behind_the_sockets_lets_arrived_bytes_go_first() {
+        let runtime = Builder::new_current_thread()
+            .enable_io()
+            .build_local(LocalOptions::default())
+            .expect("a runtime");
+        let (mut ours, theirs) = UnixStream::pair().expect("two sockets");
+        theirs.set_nonblocking(true).expect("a socket that does not block");
+        let polls = runtime.block_on(async {
+            let arrived = Rc::new(Cell::new(false));
+            let stream = tokio::net::UnixStream::from_std(theirs).expect("a socket of the runtime");
+            let seen = Rc::clone(&arrived);
+            tokio::task::spawn_local(async move {
+                stream.readable().await.expect("no error");
+                seen.set(true);
+            });
+            let mut polls = 0;
+            let sending = tokio::task::spawn_local(poll_fn(move |cx| {
+                if arrived.get() {
+                    return Poll::Ready(polls);
+                }
+                if polls == 0 {
+                    ours.write_all(b"!").expect("room for a byte");
+                }
+                polls += 1;
+                wake_behind_sockets(cx.waker());
+                Poll::Pending
+            }));
+            sending.await.expect("no panic")
+        });
+        assert!(polls <= 2, "it was polled {polls} times before the byte was seen");
     }
 }

@@ -14,6 +14,8 @@ use crate::{FileHandle, Slice};
 pub(super) const PASS_BYTES_MAX: usize = 256 << 10;
 /// The same while there are no others.
 pub(super) const PASS_ALONE_BYTES_MAX: usize = 1 << 20;
+/// More than this is long: others with less are sent first.
+const SHORT_BYTES_MAX: usize = 64 << 10;
 /// A file range up to this size is copied next to its neighbours: one call for all of them beats one each.
 const SMALL_FILE_BYTES: u32 = 32 << 10;
 /// The most slices gathered into one call.
@@ -52,6 +54,11 @@ impl OutputQueue {
     /// Bytes still to be sent.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether sending takes so long that others should not wait for it.
+    pub(super) const fn is_long(&self) -> bool {
+        self.bytes > SHORT_BYTES_MAX
     }
 
     /// Notes that the next `len` bytes have been read ahead.

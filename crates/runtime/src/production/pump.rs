@@ -436,19 +436,34 @@ impl<S: Turn + 'static> Pump<S> {
         }
     }
 
+    /// Sends on every listed connection; who has little to send goes first and does not wait for the long passes.
     fn send_listed(&mut self, now: Monotonic) {
         let mut listed = mem::take(&mut self.listed);
-        for id in listed.drain(..) {
-            if let Some(connection) = self.connections.get(id) {
-                connection.listed = false;
-                if !connection.blocked && connection.reading_ahead.is_none() {
-                    self.send(id, now);
-                }
-                self.tell_if_full(id, now);
+        listed.retain(|&id| {
+            let long = self
+                .connections
+                .get(id)
+                .is_some_and(|connection| connection.output.is_long());
+            if !long {
+                self.send_now(id, now);
             }
+            long
+        });
+        for id in listed.drain(..) {
+            self.send_now(id, now);
         }
         // Sending lists nothing, so the emptied vector goes back whole.
         self.listed = listed;
+    }
+
+    fn send_now(&mut self, id: ConnectionId, now: Monotonic) {
+        if let Some(connection) = self.connections.get(id) {
+            connection.listed = false;
+            if !connection.blocked && connection.reading_ahead.is_none() {
+                self.send(id, now);
+            }
+            self.tell_if_full(id, now);
+        }
     }
 
     /// Reads a cold range of a connection's output into the page cache, off the shard.

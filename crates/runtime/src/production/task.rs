@@ -128,7 +128,11 @@ impl<S: Turn + 'static> Pump<S> {
             connection.more = false;
             self.list(id);
             self.settle();
-            return Step::Yield;
+            return match self.connections.get(id) {
+                // Woken behind the sockets for the next pass.
+                Some(connection) if connection.more => Step::Wait,
+                _ => Step::Yield,
+            };
         }
         if connection.closing == Closing::Draining {
             return self.discard(id, cx);
@@ -223,7 +227,7 @@ impl<S: Turn + 'static> Pump<S> {
             Ok(Sent::All) => self.sent_all(id, now),
             Ok(Sent::More) => {
                 connection.more = true;
-                connection.wake();
+                connection.wake_behind_sockets();
             }
             Ok(Sent::Blocked) => {
                 connection.blocked = true;
