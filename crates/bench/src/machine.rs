@@ -6,7 +6,11 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 
 /// Processor time in `/proc` counts in these steps per second, on every Linux that matters.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -166,6 +170,16 @@ pub(crate) fn sync() -> Result<()> {
 pub(crate) fn precise_sleeps() {
     // Without the right to do so the generator is late by a little more, and the report shows it.
     let _ = fs::write("/proc/self/timerslack_ns", "1");
+}
+
+/// Has the system run the calling thread, and those it starts, before all threads of normal priority (`SCHED_FIFO`).
+///
+/// # Errors
+/// When this process has no right to do so.
+pub(crate) fn run_before_others() -> Result<()> {
+    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy)
+        .map_err(|error| anyhow!("cannot run a thread before others, which takes root or CAP_SYS_NICE: {error}"))
 }
 
 /// One line about the machine and the file system that `directory` lies on.

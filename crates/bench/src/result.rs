@@ -94,7 +94,8 @@ impl CellResult {
     }
 }
 
-fn spread(mut values: Vec<f64>) -> Option<Spread> {
+/// Median and ends of `values`; `None` without any.
+pub(crate) fn spread(mut values: Vec<f64>) -> Option<Spread> {
     values.sort_unstable_by(f64::total_cmp);
     let (&least, &most) = (values.first()?, values.last()?);
     let (low, high) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
