@@ -204,20 +204,7 @@ impl Obedient {
                     },
                 );
             }
-            verb::DURABLE => {
-                let mut data = AlignedBuffer::with_capacity(argument.len());
-                data.extend_from_slice(&argument);
-                data.pad_to(self.alignment);
-                let token = DiskToken(self.token(connection));
-                effects.disk(
-                    token,
-                    DiskOp::WriteDurable {
-                        file: self.journal.clone(),
-                        offset: 0,
-                        data,
-                    },
-                );
-            }
+            verb::DURABLE => self.durable(connection, &argument, effects),
             verb::CACHED => {
                 let token = DiskToken(self.token(connection));
                 let offset = self.cached_end;
@@ -276,15 +263,26 @@ impl Obedient {
                 );
             }
             verb::PARK => self.parked = Some(connection),
-            verb::CROWD => {
-                let parked = self.parked.take().expect("a connection has parked");
-                let (file, len) = (self.gated.clone(), 100_000_u32);
-                effects.send(parked, Slice::Memory(Bytes::copy_from_slice(&len.to_be_bytes())));
-                effects.send(parked, Slice::File { file, offset: 0, len });
-                answer(effects, connection, argument);
-            }
+            verb::CROWD => self.crowd(connection, argument, effects),
             other => panic!("a verb this test does not send: {other}"),
         }
+    }
+
+    fn durable(&mut self, connection: ConnectionId, argument: &[u8], effects: &mut Effects<Message>) {
+        let mut data = AlignedBuffer::with_capacity(argument.len());
+        data.extend_from_slice(argument);
+        data.pad_to(self.alignment);
+        let file = self.journal.clone();
+        let token = DiskToken(self.token(connection));
+        effects.disk(token, DiskOp::WriteDurable { file, offset: 0, data });
+    }
+
+    fn crowd(&mut self, connection: ConnectionId, argument: Bytes, effects: &mut Effects<Message>) {
+        let parked = self.parked.take().expect("a connection has parked");
+        let (file, len) = (self.gated.clone(), 100_000_u32);
+        effects.send(parked, Slice::Memory(Bytes::copy_from_slice(&len.to_be_bytes())));
+        effects.send(parked, Slice::File { file, offset: 0, len });
+        answer(effects, connection, argument);
     }
 
     fn disk(&mut self, completion: DiskCompletion, effects: &mut Effects<Message>) {
