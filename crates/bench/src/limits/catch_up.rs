@@ -5,6 +5,7 @@
 //! measured twice: with the clients as the system schedules them, and with the producers before everybody else, as if
 //! they had a machine of their own. The bar is on the second.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -74,6 +75,18 @@ impl Sample {
     }
 }
 
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let p99_ms = |side: &Produced| side.acks.percentile_us(99.0) / 1000.0;
+        let (alone, beside) = (p99_ms(&self.alone), p99_ms(&self.beside));
+        write!(
+            f,
+            "p99 {alone:.2} ms alone, {beside:.2} ms beside it, {:.2} times",
+            self.ratio()
+        )
+    }
+}
+
 pub(super) fn measure(plan: &LimitsPlan) -> Result<Table> {
     // Known before gigabytes are written in vain.
     scheduled(Producers::BeforeOthers, || Ok(()))?;
@@ -86,11 +99,11 @@ pub(super) fn measure(plan: &LimitsPlan) -> Result<Table> {
     let written = throughput::run(&cold, 1024, limit)?;
     let end = cold.next_offset + i64::try_from(written.records)?;
     let mut table = Table::new(format!(
-        "Catch-up of {:.1} GiB of cold data, a consumer with Kafka's defaults; beside it {RECORDS_PER_SECOND} records of 1 KiB a second to another partition, open loop; medians of {REPEATS} repeats",
+        "Catch-up of {:.1} GiB of cold data, a consumer with Kafka's defaults; beside it {RECORDS_PER_SECOND} records of 1 KiB a second to another partition of the same shard, open loop; medians of {REPEATS} repeats",
         number(written.bytes) / f64::from(1 << 30)
     ));
     for class in CLASSES {
-        let target = subject.fresh_topic(class, 1)?;
+        let target = topic_on_the_same_shard(&subject, class)?;
         machine::sync()?;
         // What the disk still does with gigabytes just written would disturb whoever comes first.
         thread::sleep(REST);
@@ -98,12 +111,7 @@ pub(super) fn measure(plan: &LimitsPlan) -> Result<Table> {
         for repeat in 1..=REPEATS {
             for (producers, samples) in &mut samples {
                 let sample = one(&subject, (&cold, end), plan.length, (&target, *producers))?;
-                eprintln!(
-                    "{}{} {repeat}/{REPEATS}: {:.2}",
-                    class.name(),
-                    producers.name(),
-                    sample.ratio()
-                );
+                eprintln!("{}{} {repeat}/{REPEATS}: {sample}", class.name(), producers.name());
                 samples.push(sample);
             }
         }
@@ -113,6 +121,16 @@ pub(super) fn measure(plan: &LimitsPlan) -> Result<Table> {
         }
     }
     Ok(table)
+}
+
+/// A topic whose partition lies where the cold one does, which is harder than beside it on another shard.
+fn topic_on_the_same_shard(subject: &Subject, class: Class) -> Result<Target> {
+    // Partitions are dealt out in turn to as many shards as there are processors.
+    let other_shards = i32::try_from(thread::available_parallelism()?.get() - 1)?;
+    if other_shards > 0 {
+        subject.create_topic(class, other_shards, &[])?;
+    }
+    subject.fresh_topic(class, 1)
 }
 
 /// Producers alone, then beside a catch-up.
