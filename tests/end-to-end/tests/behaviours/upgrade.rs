@@ -253,7 +253,7 @@ fn format_of(directory: &Path) -> u32 {
 }
 
 #[test]
-#[ignore = "writes the directory of a new format, once, before its first release"]
+#[ignore = "writes the directory of a new format, once, before its first release: cargo test -p hallows-end-to-end --test behaviours -- --ignored write_the_directory"]
 fn write_the_directory_of_a_new_format() {
     let directory = DataDirectory::fresh().expect("a temporary directory");
     let data = directory.path().join("data");
