@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hallows_config::BrokerConfig;
 use hallows_group_coordinator::Row;
 use hallows_record::{Scratch, records};
-use hallows_runtime::{Disk, Effects, Random};
+use hallows_runtime::{Disk, Effects, MemoryBudget, Random};
 use hallows_storage::{Identity, OpenError, Recovered, Recovery, Storage};
 use hallows_types::{Now, PartitionId, ShardId};
 
@@ -14,6 +14,7 @@ use crate::controller::{Controller, METADATA_PARTITION};
 use crate::limits::Limits;
 use crate::metadata::{Command, CommandError, Image, OFFSETS_TOPIC};
 use crate::shard::{Advertised, Life, NodeIdentity, Shard};
+use crate::view::View;
 
 /// Why a broker cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,8 @@ pub struct Booted {
     pub was_clean: bool,
     /// The cluster's id as clients see it.
     pub cluster_id: Arc<str>,
+    /// What all of it may hold for its clients.
+    pub memory: Arc<MemoryBudget>,
 }
 
 /// Recovers everything and builds the shards.
@@ -118,9 +121,11 @@ pub fn boot_with(
     let seeds: Vec<u64> = (0..options.shards).map(|_| random.next_u64()).collect();
     let storages = recovery.finish(placed, now, &seeds)?;
     let config = config.with_dynamic(&crate::settings::dynamic_overrides(&image));
+    let memory = MemoryBudget::new(config.memory_bytes_max);
     let mut start = Start {
         config: Arc::new(config),
-        identity,
+        identity: Arc::new(identity),
+        memory: Arc::clone(&memory),
         image,
         was_clean,
         now,
@@ -136,12 +141,14 @@ pub fn boot_with(
         shards,
         was_clean,
         cluster_id: Arc::clone(&start.identity.cluster_id),
+        memory,
     })
 }
 
 struct Start {
     config: Arc<BrokerConfig>,
-    identity: NodeIdentity,
+    identity: Arc<NodeIdentity>,
+    memory: Arc<MemoryBudget>,
     image: Image,
     was_clean: bool,
     now: Now,
@@ -157,14 +164,17 @@ impl Start {
         let epochs_rise = !self.was_clean && !storage.sabotage().keep_leader_epochs();
         let life = if epochs_rise { Life::Starting } else { Life::Serving };
         let mut shard = Shard {
-            id,
-            shard_count,
-            now: self.now,
+            view: View {
+                id,
+                shard_count,
+                now: self.now,
+                config: Arc::clone(&self.config),
+                limits,
+                identity: Arc::clone(&self.identity),
+                image: Arc::new(self.image.clone()),
+            },
+            memory: Arc::clone(&self.memory),
             effects: Effects::default(),
-            config: Arc::clone(&self.config),
-            limits,
-            identity: self.identity.clone(),
-            image: Arc::new(self.image.clone()),
             topic_configs: std::collections::BTreeMap::new(),
             storage,
             partitions: crate::partitions::Partitions::default(),

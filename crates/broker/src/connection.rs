@@ -138,7 +138,7 @@ impl Shard {
             if whole && !may_start {
                 return self.pause(id);
             }
-            if sent_bytes > self.limits.connection_output_bytes_max {
+            if sent_bytes > self.view.limits.connection_output_bytes_max {
                 // Whether the peer takes these answers is known by the next turn.
                 self.ready.push_back(id);
                 return self.pause(id);

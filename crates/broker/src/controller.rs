@@ -105,8 +105,8 @@ impl Shard {
         }
         let image = Arc::new(controller.newest.clone());
         let key = controller.key;
-        let batch = encode(commands, self.now.wall);
-        match self.storage.append(self.now, key, batch, Origin::Internal) {
+        let batch = encode(commands, self.view.now.wall);
+        match self.storage.append(self.view.now, key, batch, Origin::Internal) {
             Ok(appended) => {
                 controller.proposed.push_back(Proposal {
                     reply,
@@ -120,7 +120,7 @@ impl Shard {
                 let before = controller
                     .proposed
                     .back()
-                    .map_or(&self.image, |proposal| &proposal.image);
+                    .map_or(&self.view.image, |proposal| &proposal.image);
                 controller.newest = Image::clone(before);
                 let answer = AdminAnswer::NotCommitted(AppendFailure::Storage(error));
                 self.tell(reply, OpAnswer::Admin(Box::new(answer)));
@@ -138,7 +138,7 @@ impl Shard {
         };
         if let Err(failure) = result {
             tracing::error!(?failure, "the metadata log did not take a change");
-            controller.newest = Image::clone(&self.image);
+            controller.newest = Image::clone(&self.view.image);
             let answer = AdminAnswer::NotCommitted(failure);
             return self.tell(proposal.reply, OpAnswer::Admin(Box::new(answer)));
         }
@@ -162,7 +162,7 @@ impl Shard {
     /// Takes a new image: partitions of this shard appear, change and go.
     pub(crate) fn install(&mut self, image: Arc<Image>, changed: &[TopicId]) {
         let version = image.version;
-        let before = std::mem::replace(&mut self.image, image);
+        let before = std::mem::replace(&mut self.view.image, image);
         for id in changed {
             self.resolve_topic_config(*id);
             self.install_topic(before.topic_by_id(*id).map(Arc::as_ref), *id);
@@ -217,7 +217,7 @@ impl Shard {
             return;
         }
         let dynamic = crate::settings::dynamic_overrides(&self.image);
-        self.config = Arc::new(self.config.with_dynamic(&dynamic));
+        self.view.config = Arc::new(self.config.with_dynamic(&dynamic));
         self.resolve_topic_configs();
         let image = Arc::clone(&self.image);
         for topic in image.topics.values() {

@@ -159,7 +159,7 @@ impl Shard {
         if self
             .gathers
             .get_mut(row)
-            .is_some_and(|gather| gather.deadline <= self.now.monotonic)
+            .is_some_and(|gather| gather.deadline <= self.view.now.monotonic)
         {
             self.gather_complete(row);
         }

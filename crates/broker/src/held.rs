@@ -11,6 +11,10 @@ pub struct Held {
     pub waiting_requests: u64,
     /// Fetch sessions that outlive their fetch: `max.incremental.fetch.session.cache.slots`.
     pub fetch_sessions: u64,
+    /// Partitions of those sessions: `fetch.session.partitions.max`.
+    pub fetch_session_partitions: u64,
+    /// Bytes taken of the node's budget, by all shards together: `queued.max.request.bytes`.
+    pub memory_bytes: u64,
     /// Bytes of batches that are not yet in their segments: `tail.bytes.max`.
     pub tail_bytes: u64,
     /// Bytes of batches that wait for room: `waiting.append.bytes.max`.
@@ -37,6 +41,8 @@ impl Shard {
         Held {
             waiting_requests: count(self.waiting_count()),
             fetch_sessions: count(self.sessions.persistent_count()),
+            fetch_session_partitions: count(self.sessions.partition_count()),
+            memory_bytes: self.memory.used_bytes(),
             tail_bytes: statistics.tail_bytes,
             waiting_append_bytes: self.backlog.bytes(),
             journal_files: statistics.journal_files,

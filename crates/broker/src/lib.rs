@@ -30,6 +30,7 @@ mod rows;
 mod settings;
 mod shard;
 mod statistics;
+mod view;
 
 pub use boot::{BootError, BootOptions, Booted, boot, boot_with};
 pub use held::Held;

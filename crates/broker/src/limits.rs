@@ -13,6 +13,8 @@ pub(crate) struct Limits {
     pub(crate) connection_requests_max: usize,
     /// `max.incremental.fetch.session.cache.slots`, of all shards together.
     pub(crate) fetch_sessions_max: usize,
+    /// `fetch.session.partitions.max`, of all shards together.
+    pub(crate) fetch_session_partitions_max: usize,
     /// `request.partitions.max`.
     pub(crate) request_partitions_max: usize,
     /// `decompressed.batch.bytes.max`.
@@ -31,6 +33,7 @@ impl Limits {
             connection_output_bytes_max: bound(config.connection_output_bytes_max),
             connection_requests_max: bound(config.connection_requests_max),
             fetch_sessions_max: bound(config.fetch_sessions_max),
+            fetch_session_partitions_max: bound(config.fetch_session_partitions_max),
             request_partitions_max: bound(config.request_partitions_max),
             decompressed_batch_bytes_max: bound(config.decompressed_batch_bytes_max),
             delayed_requests_max: bound(config.delayed_requests_max),

@@ -4,10 +4,11 @@
 //! Every request ends in exactly one answer, in the order of its connection, or in a closed connection.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Deref;
 use std::sync::Arc;
 
-use hallows_config::{BrokerConfig, TopicConfig};
-use hallows_runtime::{ConnectionId, Effects, Event, Inbox, Random, Turn};
+use hallows_config::TopicConfig;
+use hallows_runtime::{ConnectionId, Effects, Event, Inbox, MemoryBudget, Random, Turn};
 use hallows_storage::{Storage, StorageEvent};
 use hallows_types::{Monotonic, Now, ShardId, TopicId};
 
@@ -18,14 +19,13 @@ use crate::coordinator::Coordinators;
 use crate::fetch::Sessions;
 use crate::gather::Gather;
 use crate::handlers::Validating;
-use crate::limits::Limits;
 use crate::message::{Body, Message};
-use crate::metadata::Image;
 use crate::op::{Op, OpAnswer, ReplyTo};
 use crate::partitions::Partitions;
 use crate::producer_ids::ProducerIds;
 use crate::rows::{RowKey, Rows};
 use crate::statistics::ShardStatistics;
+use crate::view::View;
 
 /// What a timer wakes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -38,15 +38,12 @@ pub(crate) enum Timer {
 
 /// One shard. Its parts are in the modules of their names, as `impl Shard`.
 pub struct Shard {
-    pub(crate) id: ShardId,
-    pub(crate) shard_count: u16,
-    pub(crate) now: Now,
+    /// The node as this shard sees it.
+    pub(crate) view: View,
     /// What this turn wants done so far.
     pub(crate) effects: Effects<Message>,
-    pub(crate) config: Arc<BrokerConfig>,
-    pub(crate) limits: Limits,
-    pub(crate) identity: NodeIdentity,
-    pub(crate) image: Arc<Image>,
+    /// Of the whole node.
+    pub(crate) memory: Arc<MemoryBudget>,
     /// What holds for each topic of the image, resolved once per change instead of once per request.
     pub(crate) topic_configs: BTreeMap<TopicId, TopicConfig>,
     pub(crate) storage: Storage,
@@ -109,11 +106,19 @@ pub(crate) enum Life {
     Stopped,
 }
 
+impl Deref for Shard {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.view
+    }
+}
+
 impl Turn for Shard {
     type Message = Message;
 
     fn turn(&mut self, now: Now, inbox: &mut Inbox<Message>, effects: &mut Effects<Message>) {
-        self.now = now;
+        self.view.now = now;
         std::mem::swap(&mut self.effects, effects);
         while let Some(item) = inbox.pop() {
             self.statistics.record_queue_delay(now.monotonic.since(item.arrived));

@@ -72,6 +72,8 @@ pub struct BrokerConfig {
     pub connection_follow_requests: u32,
     /// `request.partitions.max`.
     pub request_partitions_max: u32,
+    /// `queued.max.request.bytes`, for requests, answers, sessions and groups of the whole node.
+    pub memory_bytes_max: u64,
     /// `max.request.partition.size.limit`.
     pub describe_partitions_max: u32,
     /// `decompressed.batch.bytes.max`.
@@ -84,6 +86,8 @@ pub struct BrokerConfig {
     pub fetch_bytes_max: u32,
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_sessions_max: u32,
+    /// `fetch.session.partitions.max`.
+    pub fetch_session_partitions_max: u32,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: u64,
     /// `producers.per.partition.max`.
@@ -223,12 +227,14 @@ impl BrokerConfig {
             connection_requests_max: values.u32("connection.requests.max"),
             connection_follow_requests: values.u32("connection.follow.requests"),
             request_partitions_max: values.u32("request.partitions.max"),
+            memory_bytes_max: values.u64("queued.max.request.bytes"),
             describe_partitions_max: values.u32("max.request.partition.size.limit"),
             decompressed_batch_bytes_max: values.u32("decompressed.batch.bytes.max"),
             shard_messages_max: values.u32("shard.messages.max"),
             delayed_requests_max: values.u32("delayed.requests.max"),
             fetch_bytes_max: values.u32("fetch.max.bytes"),
             fetch_sessions_max: values.u32("max.incremental.fetch.session.cache.slots"),
+            fetch_session_partitions_max: values.u32("fetch.session.partitions.max"),
             producer_id_expiration_ms: values.u64("producer.id.expiration.ms"),
             producers_per_partition_max: values.u32("producers.per.partition.max"),
             durability: durability(values),

@@ -35,6 +35,7 @@ const CHECKS: &[(&[&str], Check)] = &[
         check_session_timeouts,
     ),
     (&["journal.file.bytes", "journal.bytes.max"], check_journal),
+    (&["queued.max.request.bytes", "socket.request.max.bytes"], check_memory),
 ];
 
 struct Found<'a> {
@@ -50,6 +51,17 @@ impl Found<'_> {
             &place,
             Problem::Contradiction { why, fix: fix.into() },
         ));
+    }
+}
+
+fn check_memory(found: &mut Found<'_>) {
+    let config = found.config;
+    if config.memory_bytes_max < u64::from(config.request_bytes_max) {
+        found.push(
+            "queued.max.request.bytes",
+            "one request of `socket.request.max.bytes` must fit into it.".into(),
+            "Raise it, or lower the other.",
+        );
     }
 }
 

@@ -119,7 +119,6 @@ pub const MEANINGLESS: &[Meaningless] = &[
     new("fetch.purgatory.purge.interval.requests", PURGATORY),
     new("delete.records.purgatory.purge.interval.requests", PURGATORY),
     new("queued.max.requests", QUEUES),
-    new("queued.max.request.bytes", QUEUES),
     new("socket.send.buffer.bytes", SOCKET_BUFFERS),
     new("socket.receive.buffer.bytes", SOCKET_BUFFERS),
     new("socket.connection.setup.*", REPLICATION),

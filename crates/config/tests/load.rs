@@ -266,6 +266,10 @@ fn settings_that_exclude_each_other_are_refused() {
             "journal.file.bytes=8388608\njournal.bytes.max=8388608",
             "1: `journal.file.bytes` contradicts another setting: 2 files of this size must fit into `journal.bytes.max`. Lower it, or raise the other.",
         ),
+        (
+            "queued.max.request.bytes=16777216\nsocket.request.max.bytes=16777217",
+            "1: `queued.max.request.bytes` contradicts another setting: one request of `socket.request.max.bytes` must fit into it. Raise it, or lower the other.",
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(

@@ -12,6 +12,10 @@ const RESOURCES: [Resource; 3] = [Resource::Broker, Resource::Topic, Resource::G
 /// Defaults that differ from Kafka's on purpose, each with its reason.
 const OTHER_DEFAULTS: &[(&str, &str)] = &[
     (
+        "queued.max.request.bytes",
+        "every buffer has a bound; Kafka's -1 lets clients take all the memory there is",
+    ),
+    (
         "node.id",
         "Kafka demands one; a first start here needs no configuration",
     ),

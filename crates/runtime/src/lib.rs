@@ -9,6 +9,7 @@ pub mod disk;
 mod effects;
 mod event;
 mod inbox;
+mod memory;
 pub mod production;
 mod random;
 mod turn;
@@ -20,5 +21,6 @@ pub use disk::{
 pub use effects::{Effects, Job, Output, Slice};
 pub use event::{CloseReason, ConnectionId, Event, ListenerId};
 pub use inbox::{Inbox, Item};
+pub use memory::{Charge, MemoryBudget};
 pub use random::Random;
 pub use turn::Turn;

@@ -132,7 +132,7 @@ impl Shard {
                 request: Request::List,
             };
             let mut effects = Vec::new();
-            hosted.coordinator.step(self.now, request, &mut effects);
+            hosted.coordinator.step(self.view.now, request, &mut effects);
             for effect in effects {
                 if let Effect::Answer {
                     answer: Answer::Listed(Ok(groups)),
@@ -185,7 +185,7 @@ impl Shard {
             return;
         };
         let mut effects = Vec::new();
-        hosted.coordinator.step(self.now, event, &mut effects);
+        hosted.coordinator.step(self.view.now, event, &mut effects);
         for effect in effects {
             match effect {
                 Effect::Append { ticket, rows } => self.append_rows(index, ticket, rows),

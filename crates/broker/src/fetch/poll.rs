@@ -43,18 +43,24 @@ impl Shard {
     pub(crate) fn fetch_start(&mut self, reply: Option<ReplyTo>, fetch: FetchOp) {
         match self.fetch_session(&fetch) {
             Ok((session, incremental, ends_session)) => {
-                self.session_update(session, &fetch);
-                self.poll_start(reply, session, incremental, ends_session, &fetch);
+                if self.session_update(session, &fetch) {
+                    return self.poll_start(reply, session, incremental, ends_session, &fetch);
+                }
+                // The client then fetches anew, and gets a session if there is room for all of it.
+                self.session_close(session);
+                self.fetch_refuse(reply, ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
             }
-            Err(error) => {
-                let answer = FetchAnswer {
-                    error,
-                    session_id: 0,
-                    partitions: Vec::new(),
-                };
-                self.tell(reply, OpAnswer::Fetch(Box::new(answer)));
-            }
+            Err(error) => self.fetch_refuse(reply, error),
         }
+    }
+
+    fn fetch_refuse(&mut self, reply: Option<ReplyTo>, error: ErrorCode) {
+        let answer = FetchAnswer {
+            error,
+            session_id: 0,
+            partitions: Vec::new(),
+        };
+        self.tell(reply, OpAnswer::Fetch(Box::new(answer)));
     }
 
     /// Finds or opens the session: its row, whether the answer is incremental, whether the session ends with it.
@@ -86,13 +92,16 @@ impl Shard {
         } else {
             session.epoch + 1
         };
-        session.last_used = self.now.monotonic;
+        session.last_used = self.view.now.monotonic;
         Ok((key, true, false))
     }
 
-    fn session_update(&mut self, key: RowKey, fetch: &FetchOp) {
+    /// Takes a request's partitions into the session; `false` when the session becomes too large with them.
+    fn session_update(&mut self, key: RowKey, fetch: &FetchOp) -> bool {
         let mut unwatched = Vec::new();
+        let mut before = 0;
         if let Some(session) = self.sessions.rows.get_mut(key) {
+            before = session.len();
             for partition in &fetch.partitions {
                 session.upsert(partition.clone());
             }
@@ -104,6 +113,7 @@ impl Shard {
         for (index, id) in unwatched {
             self.session_unwatch(key, index, id);
         }
+        self.session_fits(key, before)
     }
 
     fn poll_start(
@@ -171,7 +181,7 @@ impl Shard {
         }
         let entry = session.entries[index as usize].as_mut()?;
         let id = match resolve(
-            &self.image,
+            &self.view.image,
             &mut entry.request.topic,
             session.by_id,
             entry.request.partition,
@@ -189,7 +199,7 @@ impl Shard {
             current_epoch: entry.request.current_epoch,
             last_fetched_epoch: entry.request.last_fetched_epoch,
             watcher: Watcher {
-                shard: self.id,
+                shard: self.view.id,
                 session: poll.session,
                 index,
             },

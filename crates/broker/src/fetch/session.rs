@@ -1,10 +1,14 @@
 //! Fetch sessions (KIP-227): what a client fetches, and which of it may have changed.
 //!
 //! Every fetch runs in a session; one that the client did not ask for ends with its fetch.
-//! Invariants: an entry is in `dirty` at most once; a session has at most one fetch in progress.
+//! Invariants: the entries to look at form one list; a session has at most one fetch in progress.
+//!
+//! Sessions that clients keep are bounded in number, in partitions, and by the node's budget of memory. Where there is
+//! no room a fetch works without a session, which Kafka's clients take as it comes (session id 0).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use hallows_runtime::Charge;
 use hallows_types::{Monotonic, Offset, PartitionId, ShardId};
 
 use crate::op::{Op, PartitionOp};
@@ -16,15 +20,27 @@ use super::{FetchOp, FetchPartition, TopicRef, Watcher};
 /// A session unused for this long gives way to a new one (Kafka's MIN_INCREMENTAL_FETCH_SESSION_EVICTION_MS).
 const EVICTION_AFTER: std::time::Duration = std::time::Duration::from_secs(120);
 
+/// What one partition of a session takes here and at its owner, in bytes: its entry, its key, its watch.
+const ENTRY_BYTES: usize = 384;
+/// The end of the list of entries to look at.
+const END: u32 = u32::MAX;
+
+/// The neighbours of an entry in the list of those to look at.
+#[derive(Clone, Copy)]
+struct Link {
+    before: u32,
+    after: u32,
+}
+
 /// One partition of a session.
 pub(crate) struct Entry {
     pub(crate) request: FetchPartition,
     /// Where the watch is armed; `None` while the partition is unknown.
     pub(crate) watched: Option<PartitionId>,
-    /// Whether it stands in `dirty`.
-    pub(crate) is_dirty: bool,
     /// What the client was last told; `None` if nothing or an error.
     pub(crate) told: Option<(Offset, Offset)>,
+    /// Its place among those to look at, if it is one.
+    link: Option<Link>,
 }
 
 /// One session.
@@ -37,8 +53,12 @@ pub(crate) struct Session {
     pub(crate) entries: Vec<Option<Entry>>,
     free: Vec<u32>,
     index: BTreeMap<(TopicRef, i32), u32>,
-    /// Entries to look at, in the order of their turn.
-    pub(crate) dirty: VecDeque<u32>,
+    /// The first and the last of the entries to look at, in the order of their turn. The list runs through the
+    /// entries, so that one leaves it without a search.
+    first: u32,
+    last: u32,
+    /// What it takes of the node's memory; `None` unless the client keeps it.
+    charge: Option<Charge>,
     pub(crate) last_used: Monotonic,
     /// The fetch in progress.
     pub(crate) poll: Option<RowKey>,
@@ -49,6 +69,10 @@ pub(crate) struct Session {
 pub(crate) struct Sessions {
     pub(crate) rows: Rows<Session>,
     by_id: BTreeMap<i32, RowKey>,
+    /// Partitions of the sessions in `by_id`.
+    partitions: usize,
+    /// Until then no session is old enough to give way.
+    none_old_until: Monotonic,
     pub(crate) polls: Rows<super::poll::Poll>,
 }
 
@@ -61,7 +85,9 @@ impl Session {
             entries: Vec::new(),
             free: Vec::new(),
             index: BTreeMap::new(),
-            dirty: VecDeque::new(),
+            first: END,
+            last: END,
+            charge: None,
             last_used: now,
             poll: None,
         }
@@ -97,8 +123,8 @@ impl Session {
         let entry = Entry {
             request,
             watched: None,
-            is_dirty: false,
             told: None,
+            link: None,
         };
         let index = match self.free.pop() {
             Some(index) => {
@@ -117,30 +143,50 @@ impl Session {
     /// Removes a partition; gives back where its watch is.
     pub(crate) fn forget(&mut self, topic: &TopicRef, partition: i32) -> Option<(u32, PartitionId)> {
         let index = self.index.remove(&(Self::identity(topic, self.by_id), partition))?;
+        self.unlink(index);
         let entry = self.entries[index as usize].take()?;
-        self.dirty.retain(|&dirty| dirty != index);
         self.free.push(index);
         entry.watched.map(|id| (index, id))
     }
 
-    /// Puts an entry at the end of the queue of those to look at.
+    fn entry(&mut self, index: u32) -> Option<&mut Entry> {
+        self.entries.get_mut(index as usize).and_then(Option::as_mut)
+    }
+
+    /// Takes an entry out of the list of those to look at.
+    fn unlink(&mut self, index: u32) {
+        let Some(Link { before, after }) = self.entry(index).and_then(|entry| entry.link.take()) else {
+            return;
+        };
+        match self.entry(before).and_then(|entry| entry.link.as_mut()) {
+            Some(link) => link.after = after,
+            None => self.first = after,
+        }
+        match self.entry(after).and_then(|entry| entry.link.as_mut()) {
+            Some(link) => link.before = before,
+            None => self.last = before,
+        }
+    }
+
+    /// Puts an entry at the end of the list of those to look at.
     pub(crate) fn mark_dirty(&mut self, index: u32) {
-        if let Some(entry) = self.entries.get_mut(index as usize).and_then(Option::as_mut)
-            && !std::mem::replace(&mut entry.is_dirty, true)
-        {
-            self.dirty.push_back(index);
+        let before = self.last;
+        let Some(entry) = self.entry(index).filter(|entry| entry.link.is_none()) else {
+            return;
+        };
+        entry.link = Some(Link { before, after: END });
+        self.last = index;
+        match self.entry(before).and_then(|entry| entry.link.as_mut()) {
+            Some(link) => link.after = index,
+            None => self.first = index,
         }
     }
 
     /// Takes the next entry to look at.
     pub(crate) fn next_dirty(&mut self) -> Option<u32> {
-        while let Some(index) = self.dirty.pop_front() {
-            if let Some(entry) = self.entries[index as usize].as_mut() {
-                entry.is_dirty = false;
-                return Some(index);
-            }
-        }
-        None
+        let index = self.first;
+        self.unlink(index);
+        (index != END).then_some(index)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -158,6 +204,11 @@ impl Sessions {
         self.by_id.contains_key(&id)
     }
 
+    /// How many partitions the sessions have that clients hold here.
+    pub(crate) const fn partition_count(&self) -> usize {
+        self.partitions
+    }
+
     /// How many sessions clients hold here.
     pub(crate) fn persistent_count(&self) -> usize {
         self.by_id.len()
@@ -170,12 +221,33 @@ impl Shard {
         if !self.session_make_room() {
             return 0;
         }
+        if let Some(session) = self.sessions.rows.get_mut(key) {
+            session.charge = Some(Charge::nothing(&self.memory));
+        }
+        if !self.session_fits(key, 0) {
+            return 0;
+        }
         let id = self.session_id();
         if let Some(session) = self.sessions.rows.get_mut(key) {
             session.id = id;
             self.sessions.by_id.insert(id, key);
         }
         id
+    }
+
+    /// Counts the partitions of a kept session anew, which were `before`; `false` when there is no room for them.
+    /// Whoever is told so closes the session.
+    pub(crate) fn session_fits(&mut self, key: RowKey, before: usize) -> bool {
+        let share = self.limits.fetch_session_partitions_max / usize::from(self.shard_count);
+        let Some(session) = self.sessions.rows.get_mut(key) else {
+            return false;
+        };
+        let count = session.len();
+        let Some(charge) = &mut session.charge else {
+            return true;
+        };
+        self.sessions.partitions = (self.sessions.partitions - before) + count;
+        self.sessions.partitions <= share && charge.try_resize(count * ENTRY_BYTES)
     }
 
     /// An id that names this shard and no session yet.
@@ -200,11 +272,16 @@ impl Shard {
             return true;
         }
         let now = self.now.monotonic;
+        if now < self.sessions.none_old_until {
+            return false;
+        }
         let mut oldest: Option<(Monotonic, RowKey)> = None;
-        for key in self.sessions.by_id.values().copied().collect::<Vec<_>>() {
+        let mut none_old_until = Monotonic::NEVER;
+        for &key in self.sessions.by_id.values() {
             let Some(session) = self.sessions.rows.get_mut(key) else {
                 continue;
             };
+            none_old_until = none_old_until.min(session.last_used.after(EVICTION_AFTER));
             let candidate = (session.last_used, key);
             if session.poll.is_none() && oldest.is_none_or(|oldest| candidate < oldest) {
                 oldest = Some(candidate);
@@ -215,7 +292,11 @@ impl Shard {
                 self.session_close(key);
                 true
             }
-            _ => false,
+            _ => {
+                // Sessions only become younger by use, so nobody need look again before.
+                self.sessions.none_old_until = none_old_until;
+                false
+            }
         }
     }
 
@@ -225,6 +306,9 @@ impl Shard {
             return;
         };
         self.sessions.by_id.remove(&session.id);
+        if session.charge.is_some() {
+            self.sessions.partitions -= session.len();
+        }
         for (index, entry) in (0..).zip(session.entries) {
             if let Some(id) = entry.and_then(|entry| entry.watched) {
                 self.session_unwatch(key, index, id);
@@ -268,5 +352,72 @@ impl Shard {
         if let Some(poll) = session.poll {
             self.poll_advance(poll);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hallows_types::{LeaderEpoch, TopicId};
+
+    use super::*;
+
+    fn asked(partition: i32) -> FetchPartition {
+        FetchPartition {
+            topic: topic(),
+            partition,
+            current_epoch: LeaderEpoch::UNKNOWN,
+            fetch_offset: Offset::ZERO,
+            last_fetched_epoch: LeaderEpoch::UNKNOWN,
+            max_bytes: 1,
+        }
+    }
+
+    fn topic() -> TopicRef {
+        TopicRef {
+            name: "topic".into(),
+            id: TopicId::ZERO,
+        }
+    }
+
+    /// Takes out everything that is to be looked at.
+    fn drain(session: &mut Session) -> Vec<i32> {
+        let partition = |session: &Session, index: u32| {
+            session.entries[index as usize]
+                .as_ref()
+                .map(|entry| entry.request.partition)
+        };
+        std::iter::from_fn(|| session.next_dirty().and_then(|index| partition(session, index))).collect()
+    }
+
+    #[test]
+    fn what_is_to_be_looked_at_keeps_its_order_whatever_is_forgotten() {
+        for forgotten in [&[0][..], &[2], &[4], &[0, 4], &[1, 2, 3], &[0, 1, 2, 3, 4]] {
+            let mut session = Session::new(false, Monotonic(0));
+            (0..5).for_each(|partition| session.upsert(asked(partition)));
+            // Once is enough.
+            session.mark_dirty(3);
+            for &partition in forgotten {
+                session.forget(&topic(), partition);
+                assert_eq!(session.forget(&topic(), partition), None);
+            }
+            session.upsert(asked(7));
+            let mut left: Vec<i32> = (0..5).filter(|partition| !forgotten.contains(partition)).collect();
+            left.push(7);
+            assert_eq!(drain(&mut session), left);
+            assert_eq!(session.next_dirty(), None);
+            assert_eq!(session.len(), left.len());
+        }
+    }
+
+    /// With a search through the session for each, this would be 10^10 steps.
+    #[test]
+    fn a_hundred_thousand_partitions_come_and_go_without_a_search() {
+        let mut session = Session::new(false, Monotonic(0));
+        for _ in 0..2 {
+            (0..100_000).for_each(|partition| session.upsert(asked(partition)));
+            (0..100_000).for_each(|partition| assert_eq!(session.forget(&topic(), partition), None));
+            assert_eq!((session.len(), session.next_dirty()), (0, None));
+        }
+        assert_eq!(session.entries.len(), 100_000, "places are used again");
     }
 }

@@ -1,7 +1,6 @@
 //! Requests that ask one thing of each of many partitions: the parts in the order of the request,
 //! those that are refused at once and those that their owners answer.
 
-use hallows_protocol::ErrorCode;
 use hallows_types::{Monotonic, PartitionId};
 
 use crate::context::{Outcome, RequestContext};
@@ -110,13 +109,5 @@ impl Shard {
     pub(crate) fn refuse_named(&self, count: usize) -> Option<Outcome> {
         (count > self.limits.request_partitions_max)
             .then(|| Outcome::Close("a request names more than request.partitions.max partitions".to_owned()))
-    }
-
-    /// The id of a partition named by a request.
-    pub(crate) fn partition_id(&self, topic: &str, index: i32) -> Result<PartitionId, ErrorCode> {
-        let topic = self.image.topic(topic).filter(|topic| topic.shard(index).is_some());
-        topic
-            .map(|topic| PartitionId { topic: topic.id, index })
-            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
     }
 }

@@ -60,8 +60,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("128").unit(Count).between(1, 65_536).own(),
     Setting::broker("connection.follow.requests", Int, "How many requests in a row for partitions of one other shard have a connection move to that shard; 0 for never.")
         .default("16").unit(Count).at_least(0).own(),
-    Setting::broker("request.partitions.max", Int, "How many partitions one request may name; one that names more is refused.")
+    Setting::broker("request.partitions.max", Int, "How many partitions, topics, groups or other entries one request may name; one that names more closes its connection. All its lists together may have twice as many.")
         .default("100000").unit(Count).at_least(1).own(),
+    Setting::broker("queued.max.request.bytes", Long, "How many bytes the node may hold for its clients: requests, answers, fetch sessions and members of groups together. What finds no room waits unread, or is refused with an error that clients try again.")
+        .default("536870912").unit(Bytes).at_least(16_777_216),
     Setting::broker("max.request.partition.size.limit", Int, "How many partitions one answer to DescribeTopicPartitions holds; the rest follows by cursor.")
         .default("2000").unit(Count).at_least(1),
     Setting::broker("decompressed.batch.bytes.max", Int, "The largest size a compressed batch may unpack to; a larger one is refused.")
@@ -74,6 +76,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("57671680").unit(Bytes).at_least(1024),
     Setting::broker("max.incremental.fetch.session.cache.slots", Int, "How many fetch sessions are kept; above it, fetches work without a session.")
         .default("1000").unit(Count).at_least(0),
+    Setting::broker("fetch.session.partitions.max", Int, "How many partitions all fetch sessions together may have; above it, fetches work without a session.")
+        .default("500000").unit(Count).at_least(0).own(),
     Setting::broker("producer.id.expiration.ms", Int, "How long a partition remembers a producer that sends nothing.")
         .default("86400000").unit(Milliseconds).at_least(1).dynamic(),
     Setting::broker("producer.id.expiration.check.interval.ms", Int, "How often partitions look for producers to forget.")

@@ -252,6 +252,47 @@ fn a_full_cache_answers_with_session_id_0() {
 }
 
 #[test]
+fn fetch_session_partitions_max_has_fetches_of_more_work_without_a_session() {
+    let broker = start(&[("fetch.session.partitions.max", "3"), ("shards", "1")]);
+    let mut connection = connect(&broker);
+    let topic = topic(&mut connection, 4);
+    append(&mut connection, &topic, &batch(Codec::None, &[b"a"]));
+    let all = |range: std::ops::Range<i32>| range.map(|partition| from(partition, 0)).collect();
+    let too_many = open(&mut connection, &topic, all(0..4));
+    assert_eq!((too_many.session_id, answered(&too_many)), (0, vec![0, 1, 2, 3]));
+    let session = open(&mut connection, &topic, all(0..3)).session_id;
+    assert!(session > 0, "there is room for three");
+    assert_eq!(
+        open(&mut connection, &topic, all(0..1)).session_id,
+        0,
+        "and for no fourth"
+    );
+    // One that grows beyond the bound ends; its client opens another.
+    let grown = FetchRequest {
+        session_id: session,
+        session_epoch: 1,
+        ..fetch_request(&topic, vec![from(3, 0)])
+    };
+    let refused = call(&mut connection, &grown, FETCH);
+    assert_eq!(refused.error_code, ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
+    // Nothing of the refused ones is counted any more.
+    let session = open(&mut connection, &topic, all(0..2)).session_id;
+    assert!(open(&mut connection, &topic, all(2..3)).session_id > 0);
+    let swapped = FetchRequest {
+        session_id: session,
+        session_epoch: 1,
+        forgotten_topics_data: vec![ForgottenTopic {
+            topic: &topic,
+            partitions: vec![0],
+            ..ForgottenTopic::default()
+        }],
+        ..fetch_request(&topic, vec![from(3, 0)])
+    };
+    let swapped = call(&mut connection, &swapped, FETCH);
+    assert_eq!((swapped.error_code, swapped.session_id), (ErrorCode::NONE, session));
+}
+
+#[test]
 fn a_recreated_topic_has_an_inconsistent_id_inside_a_session_and_the_old_id_is_unknown() {
     let broker = shared();
     let mut connection = connect(&broker);
