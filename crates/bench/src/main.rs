@@ -1,5 +1,7 @@
 //! The program behind `cargo xtask bench`: the load generator, and the floor as a process of its own.
 
+#![expect(clippy::print_stderr, reason = "progress of a task, for the person at the terminal")]
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;

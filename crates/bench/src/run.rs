@@ -1,5 +1,7 @@
 //! A run: every cell in every class on every subject, interleaved, several times.
 
+#![expect(clippy::print_stderr, reason = "progress of a task, for the person at the terminal")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 

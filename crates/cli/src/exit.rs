@@ -23,6 +23,8 @@ pub enum Exit {
     Refused = 5,
     /// The time given for it ran out.
     TimedOut = 6,
+    /// One of its threads panicked, which is a fault of this program (`EX_SOFTWARE` of sysexits.h).
+    Panicked = 70,
 }
 
 impl From<Exit> for ExitCode {

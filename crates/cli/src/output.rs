@@ -1,4 +1,4 @@
-//! The one way to standard output.
+//! The one way to standard output, and for a remark beside it to standard error.
 //!
 //! A reader that went away (`hallows consume … | head -1`) ends the program quietly, as it ends other programs.
 
@@ -13,4 +13,9 @@ pub fn line(text: impl fmt::Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
+}
+
+/// Says something to the person beside what is printed. Where nobody can hear it, the work goes on.
+pub(crate) fn remark(text: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

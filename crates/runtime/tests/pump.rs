@@ -48,6 +48,8 @@ mod verb {
     pub(crate) const PARK: u8 = 12;
     /// Answer 100,000 bytes of a file that waits for its gate to the connection that sent PARK, then echo.
     pub(crate) const CROWD: u8 = 13;
+    /// A computation that panics.
+    pub(crate) const POOL_PANIC: u8 = 14;
 }
 
 enum Message {
@@ -109,6 +111,7 @@ enum Seen {
     Frame(u8),
     Full,
     Closed(CloseReason),
+    Shutdown,
 }
 
 /// A shard that does what frames say.
@@ -255,17 +258,22 @@ impl Obedient {
                 let to = ShardId((self.id + 1) % self.shards);
                 (0..count).for_each(|number| effects.message(to, Message::Ping { number }));
             }
-            verb::COMPUTE => {
-                let token = self.token(connection);
-                effects.compute(
-                    token,
-                    Box::new(move || Box::new(argument.iter().map(|byte| u64::from(*byte)).sum::<u64>())),
-                );
-            }
+            verb::COMPUTE | verb::POOL_PANIC => self.compute(connection, verb, argument, effects),
             verb::PARK => self.parked = Some(connection),
             verb::CROWD => self.crowd(connection, argument, effects),
             other => panic!("a verb this test does not send: {other}"),
         }
+    }
+
+    fn compute(&mut self, connection: ConnectionId, verb: u8, argument: Bytes, effects: &mut Effects<Message>) {
+        let token = self.token(connection);
+        effects.compute(
+            token,
+            Box::new(move || {
+                assert!(verb == verb::COMPUTE, "it was told to panic");
+                Box::new(argument.iter().map(|byte| u64::from(*byte)).sum::<u64>())
+            }),
+        );
     }
 
     fn durable(&mut self, connection: ConnectionId, argument: &[u8], effects: &mut Effects<Message>) {
@@ -333,7 +341,10 @@ impl Turn for Obedient {
                     answer(effects, connection, Bytes::copy_from_slice(&sum.to_be_bytes()));
                 }
                 Event::Closed { reason, .. } => self.see(Seen::Closed(reason)),
-                Event::Shutdown => effects.stop = true,
+                Event::Shutdown => {
+                    self.see(Seen::Shutdown);
+                    effects.stop = true;
+                }
                 Event::OutputFull { connection } => {
                     assert!(self.full.insert(connection), "told once");
                     self.see(Seen::Full);
@@ -922,6 +933,30 @@ fn a_panicking_turn_ends_all_shards() {
     );
     let outcome = world.running.take().expect("it runs").join();
     assert!(matches!(outcome.map(|_| ()), Err(PumpError::Panicked(0))));
+}
+
+#[test]
+fn a_shard_that_panicked_takes_no_further_turn() {
+    let mut world = World::start(Settings::default(), 1);
+    let mut clients = [world.connect(), world.connect()];
+    clients[0].send(u8::MAX, b"");
+    clients[1].send(verb::ECHO, b"after it");
+    assert!(
+        matches!(clients[1].stream.read(&mut [0; 1]), Ok(0) | Err(_)),
+        "nothing is answered any more"
+    );
+    let outcome = world.running.take().expect("it runs").join();
+    assert!(matches!(outcome.map(|_| ()), Err(PumpError::Panicked(0))));
+}
+
+#[test]
+fn a_panic_on_the_pool_ends_all_shards_in_good_order() {
+    let mut world = World::start(Settings::default(), 2);
+    let mut client = world.connect();
+    client.send(verb::POOL_PANIC, b"");
+    world.wait_for(Seen::Shutdown);
+    let outcome = world.running.take().expect("it runs").join();
+    assert!(matches!(outcome.map(|_| ()), Err(PumpError::PoolPanicked)));
 }
 
 #[test]

@@ -1,24 +1,9 @@
-//! What the program asks of the machine before it serves: a log, open files, random numbers, a name.
+//! What the program asks of the machine before it serves: open files, random numbers, a name.
 
-use std::io::{self, IsTerminal};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hallows_types::{Monotonic, Now, WallTime};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tracing_subscriber::EnvFilter;
-
-/// Logs to standard error what `HALLOWS_LOG` asks for: a level, or directives like `warn,hallows_storage=debug`.
-pub(crate) fn start_log() {
-    let filter = EnvFilter::builder()
-        .with_default_directive(tracing::Level::INFO.into())
-        .with_env_var("HALLOWS_LOG")
-        .from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
-        .init();
-}
 
 /// Allows as many open files as this user may have: every segment in use and every connection is one.
 pub(crate) fn allow_open_files() {

@@ -1,5 +1,6 @@
 //! From the settings to running shards, and back to a clean stop.
 
+use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,12 +10,12 @@ use hallows_cli::serve::{Banner, Bound, ServeArguments, advertised};
 use hallows_cli::{Exit, Failure, output};
 use hallows_config::BrokerConfig;
 use hallows_runtime::Disk;
-use hallows_runtime::production::{PumpHandle, RealDisk, Running, Settings, run};
+use hallows_runtime::production::{PumpError, PumpHandle, RealDisk, Running, Settings, run};
 use hallows_storage::Recovery;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::{listen, machine};
+use crate::{listen, log, machine, threads};
 
 /// Threads of the pool that open, remove and sync files, besides those that compute.
 const FILE_THREADS: usize = 2;
@@ -24,7 +25,7 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// Runs a broker until it is told to stop.
 pub(crate) fn serve(arguments: &ServeArguments) -> Result<Exit, Failure> {
     let started = Instant::now();
-    machine::start_log();
+    log::start()?;
     let environment = std::env::vars_os();
     let environment =
         environment.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -37,20 +38,25 @@ pub(crate) fn serve(arguments: &ServeArguments) -> Result<Exit, Failure> {
     let disk = RealDisk::open(&config.data_directory).map_err(|error| Failure::new(Exit::DataDirectory, error))?;
     tracing::info!(directory = %disk.root().display(), "{}", disk.probe());
     let disk = Arc::new(disk);
-    let running = start(&config, sockets, bound, &disk, started)?;
-    stop_on_signals(signals, running.handle());
-    let shards = running.join()?;
-    finish(&shards, &*disk)
+    let (running, banner) = start(&config, sockets, bound, &disk, started)?;
+    stop_on_signals(signals, running.handle())?;
+    // On a thread of its own: a reader that takes nothing must not hold up a stop.
+    threads::spawn("banner", move || {
+        if let Err(error) = output::line(&banner) {
+            tracing::warn!(%error, "nobody reads what the start has to say");
+        }
+    })?;
+    finish(running.join(), &*disk)
 }
 
-/// Recovers what is on the disk, starts the shards and says so.
+/// Recovers what is on the disk and starts the shards; gives what there is to say about it, too.
 fn start(
     config: &BrokerConfig,
     sockets: Vec<TcpListener>,
     bound: Vec<Bound>,
     disk: &Arc<RealDisk>,
     started: Instant,
-) -> Result<Running<Shard>, Failure> {
+) -> Result<(Running<Shard>, Banner), Failure> {
     let options = BootOptions {
         shards: shard_count(config),
         advertised: told_to_clients(config, &bound),
@@ -81,10 +87,7 @@ fn start(
         shards: shard_count,
         took: started.elapsed(),
     };
-    if let Err(error) = output::line(&banner) {
-        tracing::warn!(%error, "nobody reads what the start has to say");
-    }
-    Ok(running)
+    Ok((running, banner))
 }
 
 /// Clients are told an absolute path, as by Kafka: they have it from elsewhere, and give it back.
@@ -133,8 +136,10 @@ fn pump_settings(config: &BrokerConfig) -> Settings {
 }
 
 /// The first signal stops cleanly, the second at once: what was acknowledged is on the disk either way.
-fn stop_on_signals(mut signals: Signals, handle: PumpHandle) {
-    std::thread::spawn(move || {
+fn stop_on_signals(mut signals: Signals, handle: PumpHandle) -> io::Result<()> {
+    threads::spawn("signals", move || {
+        // Whatever ends this thread, nobody could stop the shards any more.
+        let _stop = StopWhenDropped(handle.clone());
         let mut stopping = false;
         for _signal in signals.forever() {
             if stopping {
@@ -144,10 +149,24 @@ fn stop_on_signals(mut signals: Signals, handle: PumpHandle) {
             tracing::info!("stopping; once more to end at once");
             handle.shutdown();
         }
-    });
+    })
 }
 
-fn finish(shards: &[Shard], disk: &dyn Disk) -> Result<Exit, Failure> {
+/// Stops the shards when it goes.
+struct StopWhenDropped(PumpHandle);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.shutdown();
+    }
+}
+
+/// Says how it ended. After a panic nobody knows what is whole, so there is no mark of a clean stop.
+fn finish(ended: Result<Vec<Shard>, PumpError>, disk: &dyn Disk) -> Result<Exit, Failure> {
+    let shards = ended.map_err(|error| Failure::new(exit_of(&error), error))?;
+    if threads::have_panicked() {
+        return Ok(Exit::Panicked);
+    }
     if !shards.iter().all(Shard::stopped_clean) {
         tracing::warn!("stopped, but not everything could be written; the next start recovers from the journal");
         return Ok(Exit::Failed);
@@ -155,4 +174,12 @@ fn finish(shards: &[Shard], disk: &dyn Disk) -> Result<Exit, Failure> {
     Recovery::mark_clean(disk).map_err(|error| Failure::new(Exit::DataDirectory, error))?;
     tracing::info!("stopped cleanly");
     Ok(Exit::Done)
+}
+
+const fn exit_of(error: &PumpError) -> Exit {
+    match error {
+        PumpError::Panicked(_) | PumpError::PoolPanicked => Exit::Panicked,
+        PumpError::ShardCount(_) => Exit::Usage,
+        PumpError::Shard { .. } | PumpError::Start(_) => Exit::Failed,
+    }
 }

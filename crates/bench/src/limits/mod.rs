@@ -3,6 +3,8 @@
 //! Each section starts brokers of its own and ends in one table. Nothing is compared with another program; the one
 //! bar, on reads of cold data beside producers, is a ratio of hallows to itself.
 
+#![expect(clippy::print_stderr, reason = "progress of a task, for the person at the terminal")]
+
 mod catch_up;
 mod connections;
 mod group;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use hallows_client::{Client, ClientError};
 
+use crate::output;
+
 /// The pause between two looks while no record comes.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -47,7 +49,10 @@ impl Presence {
             Ok(_) => self.absent_since = None,
             Err(error) => {
                 if self.absent_since.is_none() {
-                    eprintln!("warning: {error} Trying for {} s.", self.patience.as_secs());
+                    output::remark(format_args!(
+                        "warning: {error} Trying for {} s.",
+                        self.patience.as_secs()
+                    ));
                 }
                 let since = *self.absent_since.get_or_insert(self.looked);
                 if since.elapsed() >= self.patience {

@@ -17,6 +17,7 @@ use super::limits::{Limits, Permit};
 use super::mailbox::{Delivery, Mailbox, Origin};
 use super::pump::Pump;
 use super::readiness;
+use super::task::FailOnPanic;
 use crate::{ListenerId, Turn};
 
 /// Connections accepted in a row before other tasks run.
@@ -53,7 +54,13 @@ pub(super) fn start<S: Turn + 'static>(
         socket: readiness::watch(listener)?,
         shared,
     };
-    tokio::task::spawn_local(async move { poll_fn(|cx| listener.poll(&pump, cx)).await });
+    tokio::task::spawn_local(async move {
+        poll_fn(|cx| {
+            let _guard = FailOnPanic(&pump);
+            listener.poll(&pump, cx)
+        })
+        .await;
+    });
     Ok(())
 }
 

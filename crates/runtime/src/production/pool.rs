@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -79,12 +81,26 @@ struct Shared {
     any: Condvar,
     disk: Arc<dyn Disk>,
     precedence: Precedence,
+    /// Work has panicked; `stop` was called.
+    panicked: AtomicBool,
+    /// Asks the shards to end.
+    stop: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queues> {
         // Queues are changed by single pushes and pops; work runs outside the lock.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs work; when it panics the thread lives on, so that the shards can still write what they have and end.
+    fn guard<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        let done = catch_unwind(AssertUnwindSafe(work)).ok();
+        if done.is_none() {
+            self.panicked.store(true, Ordering::Release);
+            (self.stop)();
+        }
+        done
     }
 }
 
@@ -95,13 +111,20 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn start(threads: usize, disk: Arc<dyn Disk>) -> io::Result<Self> {
+    /// `stop` is called when work panics: whoever asked for it may wait for ever, so everything has to end.
+    pub(super) fn start(
+        threads: usize,
+        disk: Arc<dyn Disk>,
+        stop: impl Fn() + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             queues: Mutex::default(),
             urgent: Condvar::new(),
             any: Condvar::new(),
             disk,
             precedence: Precedence::default(),
+            panicked: AtomicBool::new(false),
+            stop: Box::new(stop),
         });
         let mut pool = Self {
             shared,
@@ -115,6 +138,13 @@ impl Pool {
             pool.threads.push(thread);
         }
         Ok(pool)
+    }
+
+    /// Lets queued work end and waits for it; says whether any panicked.
+    pub(super) fn end(self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        drop(self);
+        shared.panicked.load(Ordering::Acquire)
     }
 
     pub(super) fn client(&self, mailbox: Arc<Mailbox>) -> PoolClient {
@@ -133,7 +163,7 @@ impl Drop for Pool {
         self.shared.urgent.notify_all();
         self.shared.any.notify_all();
         for thread in self.threads.drain(..) {
-            // A thread that panicked has ended the process already.
+            // Panics of work are caught, and told by `end`.
             let _ = thread.join();
         }
     }
@@ -194,20 +224,7 @@ impl PoolClient {
     }
 }
 
-/// A shard waits for every completion: work that vanished in a panic would leave it waiting for ever, so the process ends instead.
-struct AbortOnPanic;
-
-impl Drop for AbortOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            tracing::error!("a pool thread panicked; the process ends, and recovers when it is started again");
-            std::process::abort();
-        }
-    }
-}
-
 fn work(shared: &Shared, urgent_only: bool) {
-    let _guard = AbortOnPanic;
     let mut scratch = Vec::new();
     while let Some(Task { work, reply }) = next(shared, urgent_only) {
         let delivery = match work {
@@ -216,24 +233,27 @@ fn work(shared: &Shared, urgent_only: bool) {
                 if writes {
                     shared.precedence.begin();
                 }
-                let result = op.perform(&*shared.disk);
+                let result = shared.guard(|| op.perform(&*shared.disk));
                 if writes {
                     shared.precedence.end();
                 }
-                Delivery::Disk(DiskCompletion { token, result })
+                // To its shard it has failed, as if the disk had.
+                let result = result.unwrap_or_else(|| Err(io::Error::other("the thread that performed it panicked")));
+                Some(Delivery::Disk(DiskCompletion { token, result }))
             }
-            Work::Compute { token, job } => Delivery::Computed { token, output: job() },
+            Work::Compute { token, job } => shared.guard(job).map(|output| Delivery::Computed { token, output }),
             Work::ReadAhead {
                 connection,
                 file,
                 offset,
                 len,
-            } => {
-                read_ahead(&shared.precedence, &file, offset, len, &mut scratch);
-                Delivery::ReadAhead { connection }
-            }
+            } => shared
+                .guard(|| read_ahead(&shared.precedence, &file, offset, len, &mut scratch))
+                .map(|()| Delivery::ReadAhead { connection }),
         };
-        reply.deliver(delivery);
+        if let Some(delivery) = delivery {
+            reply.deliver(delivery);
+        }
     }
 }
 

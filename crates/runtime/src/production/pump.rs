@@ -85,6 +85,8 @@ pub(super) struct Pump<S: Turn> {
     /// Set when the shard has ended: until then its last answers may leave.
     ended: Option<Monotonic>,
     failure: Option<Failure>,
+    /// It cannot go on, whether that was told or not: no turn, nothing written.
+    failed: bool,
 }
 
 /// Why a shard cannot go on.
@@ -147,6 +149,7 @@ impl<S: Turn + 'static> Pump<S> {
             shutdown_told: false,
             ended: None,
             failure: None,
+            failed: false,
         }
     }
 
@@ -217,6 +220,9 @@ impl<S: Turn + 'static> Pump<S> {
 
     /// As `settle`, with a clock just read: on the shortest path each reading counts.
     fn settle_from(&mut self, mut now: Now) {
+        if self.failed {
+            return;
+        }
         self.collect(now.monotonic);
         let mut inline_budget = INLINE_BYTES_PER_PASS;
         for _ in 0..TURNS_PER_PASS {
@@ -377,7 +383,8 @@ impl<S: Turn + 'static> Pump<S> {
 
     /// Ends the shard's loop; it cannot go on.
     pub(super) fn fail(&mut self, failure: Failure) {
-        self.failure = Some(failure);
+        self.failure.get_or_insert(failure);
+        self.failed = true;
         self.loop_waker.wake_by_ref();
     }
 

@@ -44,6 +44,9 @@ pub enum PumpError {
     /// A shard panicked: a fault of this program.
     #[error("shard {0} panicked; its partitions are recovered when the process is started again")]
     Panicked(u16),
+    /// A thread of the pool panicked: a fault of this program.
+    #[error("a thread of the pool panicked; what it was to write is recovered when the process is started again")]
+    PoolPanicked,
 }
 
 /// Asks all shards to end; may be cloned and used from any thread.
@@ -115,7 +118,9 @@ impl<S> Running<S> {
                 }
             }
         }
-        drop(self.pool);
+        if self.pool.end() {
+            failed.get_or_insert(PumpError::PoolPanicked);
+        }
         failed.map_or(Ok(ended), Err)
     }
 }
@@ -140,7 +145,6 @@ where
     }
     let local_addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>();
     let local_addresses = local_addresses.map_err(PumpError::Start)?;
-    let pool = Pool::start(settings.pool_threads, disk).map_err(PumpError::Start)?;
     let ring = if settings.disk_ring {
         ring::probe()
     } else {
@@ -150,12 +154,9 @@ where
     let handle = PumpHandle {
         mailboxes: Arc::clone(&mailboxes),
     };
-    let cores = if settings.pin_threads {
-        core_affinity::get_core_ids()
-    } else {
-        None
-    }
-    .unwrap_or_default();
+    let stop = handle.clone();
+    let pool = Pool::start(settings.pool_threads, disk, move || stop.shutdown()).map_err(PumpError::Start)?;
+    let cores = cores(&settings);
     let clock = Clock::start();
     let connected = messages::connect(&mailboxes, settings.message_ring_capacity);
     let settings = Arc::new(settings);
@@ -203,6 +204,12 @@ where
         shards: threads,
         pool,
     })
+}
+
+/// The cores that threads are bound to; none where they are not bound.
+fn cores(settings: &Settings) -> Vec<core_affinity::CoreId> {
+    let known = settings.pin_threads.then(core_affinity::get_core_ids);
+    known.flatten().unwrap_or_default()
 }
 
 fn shard_id(index: usize) -> ShardId {

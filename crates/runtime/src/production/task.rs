@@ -66,7 +66,7 @@ pub(super) async fn run<S: Turn + 'static>(pump: Rc<RefCell<Pump<S>>>) -> Result
 
 /// The runtime confines a panic to its task, but a shard whose turn broke off must not go on.
 /// Declared before the pump is borrowed, so that the borrow has ended when it is dropped.
-struct FailOnPanic<'a, S: Turn + 'static>(&'a RefCell<Pump<S>>);
+pub(super) struct FailOnPanic<'a, S: Turn + 'static>(pub(super) &'a RefCell<Pump<S>>);
 
 impl<S: Turn + 'static> Drop for FailOnPanic<'_, S> {
     fn drop(&mut self) {
