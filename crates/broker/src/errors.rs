@@ -38,6 +38,17 @@ pub(crate) fn append_code(failure: &AppendFailure) -> ErrorCode {
     }
 }
 
+/// Why an append was refused or not acknowledged, in words, where its code does not say it.
+pub(crate) fn append_reason(failure: &AppendFailure) -> Option<String> {
+    match failure {
+        AppendFailure::Storage(error @ (AppendError::Full | AppendError::Failed(_))) => Some(error.to_string()),
+        AppendFailure::Partition(PartitionFailure::Failed(failure)) => {
+            Some(AppendError::Failed(failure.clone()).to_string())
+        }
+        AppendFailure::Storage(_) | AppendFailure::Partition(_) => None,
+    }
+}
+
 /// The newest record batch version there is.
 const MAGIC_MAX: i8 = 2;
 

@@ -110,6 +110,7 @@ pub(crate) fn storage_settings(config: &BrokerConfig) -> StorageSettings {
         journal_bytes_max: config.journal_bytes_max,
         journal_file_bytes: config.journal_file_bytes,
         tail_bytes_max: config.tail_bytes_max,
+        disk_reserve_bytes: config.disk_reserve_bytes,
         segment_writeback_bytes: config.segment_writeback_bytes,
         retention_check_interval: Duration::from_millis(config.retention_check_interval_ms),
         producers_per_partition_max: usize::try_from(config.producers_per_partition_max).unwrap_or(usize::MAX),

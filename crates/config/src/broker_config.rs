@@ -131,6 +131,8 @@ pub struct BrokerConfig {
     pub tail_bytes_max: u64,
     /// `waiting.append.bytes.max`, per shard.
     pub waiting_append_bytes_max: u64,
+    /// `disk.reserve.bytes`, per shard.
+    pub disk_reserve_bytes: u64,
     /// `segment.writeback.bytes`.
     pub segment_writeback_bytes: u32,
 
@@ -256,6 +258,7 @@ impl BrokerConfig {
             journal_file_bytes: values.u64("journal.file.bytes"),
             tail_bytes_max: values.u64("tail.bytes.max"),
             waiting_append_bytes_max: values.u64("waiting.append.bytes.max"),
+            disk_reserve_bytes: values.u64("disk.reserve.bytes"),
             segment_writeback_bytes: values.u32("segment.writeback.bytes"),
             group_session_timeout_ms_min: values.u32("group.min.session.timeout.ms"),
             group_session_timeout_ms_max: values.u32("group.max.session.timeout.ms"),

@@ -15,8 +15,8 @@ mod random;
 mod turn;
 
 pub use disk::{
-    AlignedBuffer, DirectoryEntry, Disk, DiskCompletion, DiskOp, DiskOutcome, DiskToken, File, FileHandle, OpenMode,
-    Shortage,
+    AlignedBuffer, DirectoryEntry, Disk, DiskCompletion, DiskOp, DiskOutcome, DiskSpace, DiskToken, File, FileHandle,
+    OpenMode, Shortage,
 };
 pub use effects::{Effects, Job, Output, Slice};
 pub use event::{CloseReason, ConnectionId, Event, ListenerId};

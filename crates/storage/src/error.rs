@@ -45,7 +45,10 @@ pub enum AppendError {
     #[error("too many bytes wait to be written")]
     Busy,
     /// The disk has no room for it.
-    #[error("the disk is full: free space or lower retention, then appends are accepted again")]
+    #[error(
+        "the disk is full: delete topics or records, or lower their retention; appends are accepted again by themselves \
+             once there is room"
+    )]
     Full,
     /// The partition no longer accepts appends.
     #[error("the partition failed: {0}")]
@@ -79,6 +82,15 @@ pub enum Failure {
         /// The kind of error.
         kind: io::ErrorKind,
         /// The system's words.
+        message: String,
+    },
+    /// The data directory is no longer where it was.
+    #[error(
+        "the data directory is gone while it is used ({message}). Nothing more is accepted, so that nothing acknowledged \
+             is lost. Bring it back, by mounting its file system or from a copy, and start again"
+    )]
+    Gone {
+        /// How that shows.
         message: String,
     },
     /// Bytes on disk are not what was written.

@@ -31,6 +31,9 @@ const BUFFER_BYTES: usize = 64 << 10;
 const PREPARE_FROM: u64 = 8;
 const READY_AT: (u64, u64) = (3, 4);
 
+/// Files that are kept ready while room on the disk is short.
+const READY_WHILE_SHORT: usize = 1;
+
 /// The low bits of a generation count files; the bits above are random for each start, so that no client can forge a
 /// block inside its records.
 pub(crate) const GENERATION_COUNTER_BITS: u32 = 20;
@@ -74,6 +77,12 @@ pub(crate) struct Journal {
     alignment: usize,
     bytes_max: u64,
     file_bytes: u64,
+    /// The size of files while room is short.
+    small_file_bytes: u64,
+    /// Whether room on the disk is short: files are small, and freed ones are given back but for one.
+    short: bool,
+    /// Bytes of files given back since room is short, which the journal will want again.
+    lent_bytes: u64,
     /// The group that forms, in order of proposal.
     forming: Vec<Proposed>,
     forming_bytes: usize,
@@ -121,6 +130,9 @@ impl Journal {
             alignment: start.alignment,
             bytes_max: settings.journal_bytes_max,
             file_bytes: settings.journal_file_bytes,
+            small_file_bytes: settings.journal_first_file_bytes.min(settings.journal_file_bytes),
+            short: false,
+            lent_bytes: 0,
             forming: Vec::new(),
             forming_bytes: 0,
             flying: Vec::new(),
@@ -182,7 +194,8 @@ impl Journal {
     pub(crate) fn wants_checkpoint(&self) -> bool {
         // A single large block may have a file of its own beyond the bound.
         let oldest = self.full.front().unwrap_or(&self.current);
-        oldest.last_sequence > self.purged && self.used_bytes() >= self.bytes_max / 2
+        let wanted = self.used_bytes() >= self.bytes_max / 2 || (self.short && !self.full.is_empty());
+        oldest.last_sequence > self.purged && wanted
     }
 
     /// Whether appends of that origin have to wait for a checkpoint. Entries that were admitted still get their place
@@ -206,6 +219,38 @@ impl Journal {
         self.supply.shortage()
     }
 
+    /// Whether a block waits for a file that there is no room for.
+    pub(crate) const fn is_starved(&self) -> bool {
+        self.starved && self.supply.shortage().is_some()
+    }
+
+    /// Notes that room on the disk is short, or is no longer.
+    pub(crate) fn set_short(&mut self, short: bool) {
+        self.short = short;
+        self.lent_bytes = 0;
+        while short && self.supply.files() > READY_WHILE_SHORT {
+            self.lent_bytes += self.supply.discard_ready();
+        }
+    }
+
+    /// Bytes that the journal gave back since room is short, and will want again.
+    pub(crate) const fn lent_bytes(&self) -> u64 {
+        self.lent_bytes
+    }
+
+    /// Bytes that new files took on the disk since the last call.
+    pub(crate) const fn take_prepared_bytes(&mut self) -> u64 {
+        self.supply.take_prepared_bytes()
+    }
+
+    /// Ends the journal, all of whose blocks are covered: the files that nobody needs any more.
+    pub(crate) fn retire(&mut self) -> Vec<String> {
+        let current = (!self.pin_current).then_some(self.current.number);
+        let full = self.full.iter().map(|file| file.number);
+        let numbers = current.into_iter().chain(full).chain(self.supply.numbers());
+        numbers.map(|number| path(self.shard, number)).collect()
+    }
+
     /// Gives out the next block if none is on its way, and what prepares for later ones.
     pub(crate) fn flush(&mut self, operations: &mut Operations, statistics: &mut Statistics) {
         if self.failure.is_some() {
@@ -221,8 +266,7 @@ impl Journal {
     fn drive_supply(&mut self, operations: &mut Operations) {
         let within_bound = self.used_bytes() + self.current.bytes < self.bytes_max;
         if self.supply.is_empty() && self.position > self.current.bytes / PREPARE_FROM && within_bound {
-            let bytes = (self.current.bytes * 2).min(self.file_bytes);
-            self.supply.prepare(bytes, operations);
+            self.supply.prepare(self.next_file_bytes(), operations);
         }
         let share = if self.starved {
             (1, 1)
@@ -231,6 +275,18 @@ impl Journal {
         };
         self.supply.advance(share, operations);
         self.supply.remove_discarded(operations);
+    }
+
+    const fn next_file_bytes(&self) -> u64 {
+        if self.short {
+            return self.small_file_bytes;
+        }
+        let double = self.current.bytes * 2;
+        if double < self.file_bytes {
+            double
+        } else {
+            self.file_bytes
+        }
     }
 
     fn write_block(&mut self, operations: &mut Operations, statistics: &mut Statistics) {
@@ -286,7 +342,7 @@ impl Journal {
     fn switch_file(&mut self, bytes: u64, operations: &mut Operations) -> bool {
         let Some(next) = self.supply.take(bytes) else {
             self.starved = true;
-            let size = bytes.max(self.file_bytes.min(self.current.bytes * 2));
+            let size = bytes.max(self.next_file_bytes());
             self.supply.prepare(size, operations);
             return false;
         };
@@ -368,9 +424,11 @@ impl Journal {
             let file = self.full.pop_front().expect("just seen");
             // Whatever the load has needed once it will need again.
             let others = self.supply.bytes() + self.full.iter().map(|file| file.bytes).sum::<u64>();
-            if others + file.bytes + self.current.bytes <= self.bytes_max {
+            let spared = self.short && self.supply.files() >= READY_WHILE_SHORT;
+            if others + file.bytes + self.current.bytes <= self.bytes_max && !spared {
                 self.supply.keep(file);
             } else {
+                self.lent_bytes += if self.short { file.bytes } else { 0 };
                 self.supply.discard(&file);
             }
         }

@@ -33,6 +33,8 @@ pub(crate) struct JournalSupply {
     /// Why there is no other file for now; cleared when it is to be tried again.
     shortage: Option<Shortage>,
     removals: Vec<String>,
+    /// Bytes of files begun since they were last asked for.
+    prepared_bytes: u64,
 }
 
 /// A file that is being made.
@@ -61,6 +63,7 @@ impl JournalSupply {
             next_number,
             shortage: None,
             removals: Vec::new(),
+            prepared_bytes: 0,
         }
     }
 
@@ -95,6 +98,23 @@ impl JournalSupply {
         self.removals.push(path(self.shard, file.number));
     }
 
+    /// Has the oldest ready file removed; its size.
+    pub(crate) fn discard_ready(&mut self) -> u64 {
+        let Some(file) = self.ready.pop_front() else { return 0 };
+        self.discard(&file);
+        file.bytes
+    }
+
+    /// The numbers of all files there are, the one being made included.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
+        let preparation = self.preparation.iter().map(|preparation| preparation.number);
+        self.ready.iter().map(|file| file.number).chain(preparation)
+    }
+
+    pub(crate) const fn take_prepared_bytes(&mut self) -> u64 {
+        std::mem::replace(&mut self.prepared_bytes, 0)
+    }
+
     /// Begins a new file unless one is being made.
     pub(crate) fn prepare(&mut self, bytes: u64, operations: &mut Operations) {
         if self.preparation.is_some() || self.shortage.is_some() {
@@ -103,6 +123,7 @@ impl JournalSupply {
         let bytes = bytes.next_multiple_of(self.alignment);
         let number = self.next_number;
         self.next_number += 1;
+        self.prepared_bytes += bytes;
         self.preparation = Some(Preparation {
             number,
             bytes,

@@ -24,6 +24,7 @@ mod partition;
 mod pool;
 mod producers;
 mod recovery;
+mod reserve;
 mod segment;
 mod settings;
 mod storage;

@@ -60,8 +60,12 @@ pub(crate) enum Operation {
     },
     /// The next piece of a lookup by time.
     TimeLookup { search: usize },
-    /// Free space.
-    FreeBytes,
+    /// A look at the disk's room.
+    MeasureSpace,
+    /// A step of giving the reserve back or taking it.
+    Reserve,
+    /// The journal's files, at an orderly end.
+    JournalRemoval,
     /// Unlinking, closing and other things whose end matters to nobody.
     Cleanup { what: &'static str },
 }

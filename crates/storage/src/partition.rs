@@ -91,6 +91,13 @@ pub(crate) struct WriteInFlight {
     pub(crate) bytes: u32,
 }
 
+/// A segment that the log does not have any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct DroppedSegment {
+    pub(crate) id: SegmentId,
+    pub(crate) size_bytes: u32,
+}
+
 /// What reads wait for or have just been told.
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
@@ -391,12 +398,15 @@ impl Partition {
     }
 
     /// Lets go of these segments, which the manifest on disk no longer lists, as far as they are the first ones.
-    pub(crate) fn drop_first(&mut self, ids: &[SegmentId]) -> Vec<SegmentId> {
+    pub(crate) fn drop_first(&mut self, ids: &[SegmentId]) -> Vec<DroppedSegment> {
         let mut dropped = Vec::new();
         while self.segments.front().is_some_and(|segment| ids.contains(&segment.id)) {
             let segment = self.segments.pop_front().expect("just seen");
             self.size_bytes -= u64::from(segment.size);
-            dropped.push(segment.id);
+            dropped.push(DroppedSegment {
+                id: segment.id,
+                size_bytes: segment.size,
+            });
         }
         dropped
     }
@@ -486,6 +496,10 @@ mod tests {
 
         let omitted = partition.expired();
         assert!(partition.manifest().entries.is_empty());
-        assert_eq!(partition.drop_first(&omitted), [SegmentId([7; 16])]);
+        let dropped = partition.drop_first(&omitted);
+        assert_eq!(
+            dropped.iter().map(|segment| segment.id).collect::<Vec<_>>(),
+            [SegmentId([7; 16])]
+        );
     }
 }

@@ -58,6 +58,11 @@ impl Pool {
         self.references.contains_key(&id)
     }
 
+    /// Whether somebody else has the open file too: an answer that is being sent.
+    pub(crate) fn is_shared(&self, id: SegmentId) -> bool {
+        self.files.get(&id).is_some_and(|cached| cached.value.is_shared())
+    }
+
     pub(crate) fn file(&mut self, id: SegmentId) -> Option<FileHandle> {
         self.clock += 1;
         let cached = self.files.get_mut(&id)?;

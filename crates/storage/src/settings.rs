@@ -77,7 +77,8 @@ pub struct StorageSettings {
     pub checkpoint_interval: Duration,
     /// How often retention looks at every log.
     pub retention_check_interval: Duration,
-    /// Appends are refused with [`crate::AppendError::Full`] when less than this would stay free on the disk.
+    /// Room held on the disk for the node itself, as files; appends of clients are refused with
+    /// [`crate::AppendError::Full`] rather than touch it.
     pub disk_reserve_bytes: u64,
     /// Producers remembered per partition; beyond it the one silent for longest is forgotten.
     pub producers_per_partition_max: usize,
@@ -98,6 +99,38 @@ impl Default for StorageSettings {
             disk_reserve_bytes: 64 << 20,
             producers_per_partition_max: 100_000,
             sabotage: Sabotage::none(),
+        }
+    }
+}
+
+/// The journals of all shards together take at most this part of their file system.
+const JOURNALS_PART: u64 = 8;
+/// The reserves of all shards together take at most this part, and so does what all of them keep in memory, since it has
+/// to find room in the end.
+const RESERVES_PART: u64 = 16;
+/// A journal has room for so many files at least.
+const JOURNAL_FILES_MIN: u64 = 4;
+/// What a shard gets of the journal and of memory on however small a file system.
+const SHARD_BYTES_MIN: u64 = 1 << 20;
+
+impl StorageSettings {
+    /// The settings of one of `shards` shards on a file system of `total_bytes`.
+    pub(crate) fn bounded(&self, total_bytes: u64, shards: u64) -> Self {
+        let share = total_bytes / shards.max(1);
+        let journal_bytes_max = self.journal_bytes_max.min((share / JOURNALS_PART).max(SHARD_BYTES_MIN));
+        let bounds_files = journal_bytes_max < self.journal_bytes_max;
+        let file_bytes_max = if bounds_files {
+            journal_bytes_max / JOURNAL_FILES_MIN
+        } else {
+            u64::MAX
+        };
+        Self {
+            journal_bytes_max,
+            journal_file_bytes: self.journal_file_bytes.min(file_bytes_max),
+            journal_first_file_bytes: self.journal_first_file_bytes.min(file_bytes_max),
+            tail_bytes_max: self.tail_bytes_max.min((share / RESERVES_PART).max(SHARD_BYTES_MIN)),
+            disk_reserve_bytes: self.disk_reserve_bytes.min(share / RESERVES_PART),
+            ..self.clone()
         }
     }
 }

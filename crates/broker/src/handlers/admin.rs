@@ -4,7 +4,7 @@ use hallows_protocol::ErrorCode;
 
 use crate::context::{Outcome, RequestContext};
 use crate::controller::{AdminAnswer, AdminOp, Propose};
-use crate::errors::append_code;
+use crate::errors::{append_code, append_reason};
 use crate::op::{Op, OpAnswer};
 use crate::shard::Shard;
 
@@ -90,8 +90,10 @@ fn results(answer: AdminAnswer, count: usize) -> Vec<ItemResult> {
         AdminAnswer::Items(items) => items,
         AdminAnswer::ProducerIds { .. } => vec![ItemResult::OK; count],
         AdminAnswer::NotCommitted(failure) => {
-            let message = format!("the metadata log did not take the change: {failure:?}");
-            vec![ItemResult::error(append_code(&failure), message); count]
+            let code = append_code(&failure);
+            let why = append_reason(&failure).unwrap_or_else(|| code.name().to_owned());
+            let message = format!("the metadata log did not take the change: {why}");
+            vec![ItemResult::error(code, message); count]
         }
     }
 }

@@ -32,17 +32,28 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     }
     let kind = request.key_type;
     if kind != GROUP || shard.image.topic(OFFSETS_TOPIC).is_some() {
-        return respond(shard, &context, kind, &keys);
+        return respond(shard, &context, kind, &keys, None);
     }
     let topic = shard.auto_topic(OFFSETS_TOPIC);
     let propose = propose(Arc::clone(&shard.config), vec![topic], false);
-    shard.change(context, 1, propose, move |shard, context, _| {
-        respond(shard, &context, kind, &keys)
+    shard.change(context, 1, propose, move |shard, context, results| {
+        let why = results.into_iter().find_map(|result| result.message);
+        respond(shard, &context, kind, &keys, why.as_deref())
     })
 }
 
-fn respond(shard: &Shard, context: &RequestContext, kind: i8, keys: &[String]) -> Outcome {
-    let mut coordinators: Vec<Coordinator> = keys.iter().map(|key| coordinator(shard, context, kind, key)).collect();
+/// `why` says why there are no groups yet, where that is so.
+fn respond(shard: &Shard, context: &RequestContext, kind: i8, keys: &[String], why: Option<&str>) -> Outcome {
+    let found = keys.iter().map(|key| coordinator(shard, context, kind, key));
+    let mut coordinators: Vec<Coordinator> = found
+        .map(|found| match found.error_code {
+            ErrorCode::COORDINATOR_NOT_AVAILABLE => Coordinator {
+                error_message: why.map(ToOwned::to_owned),
+                ..found
+            },
+            _ => found,
+        })
+        .collect();
     if context.version >= BATCHED_FROM {
         return answer(
             context,

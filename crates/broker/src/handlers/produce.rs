@@ -20,7 +20,6 @@ use hallows_protocol::{ErrorCode, Reader};
 use hallows_types::{PartitionId, TopicId, WallTime};
 
 use crate::context::{Operation, Outcome, RequestContext, Resource};
-use crate::errors::append_code;
 use crate::gather::Answers;
 use crate::metadata::Topic;
 use crate::op::{Op, OpAnswer, PartitionOp};
@@ -271,7 +270,7 @@ fn appended(index: i32, told: Option<OpAnswer>) -> PartitionProduceResponse {
             log_start_offset: done.log_start.0,
             ..PartitionProduceResponse::default()
         },
-        Some(OpAnswer::Appended(Err(failure))) => refused(index, Refusal::code(append_code(&failure))),
+        Some(OpAnswer::Appended(Err(failure))) => refused(index, Refusal::of_append(&failure)),
         // The deadline came first; the batch may still be committed, as the error says.
         _ => refused(index, Refusal::code(ErrorCode::REQUEST_TIMED_OUT)),
     }

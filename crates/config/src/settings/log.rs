@@ -84,14 +84,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("-2").unit(Milliseconds).at_least(-2).dynamic().fixed(NO_TIERING),
     Setting::broker("log.local.retention.bytes", Long, "The `local.retention.bytes` of topics that do not set their own.")
         .default("-2").unit(Bytes).at_least(-2).dynamic().fixed(NO_TIERING),
-    Setting::broker("journal.bytes.max", Long, "How large the journal of one shard may grow before appends wait for a checkpoint; metadata and groups get an eighth more; files that a checkpoint has freed are kept for reuse and count.")
+    Setting::broker("journal.bytes.max", Long, "How large the journal of one shard may grow before appends wait for a checkpoint; metadata and groups get an eighth more; files that a checkpoint has freed are kept for reuse and count. All shards together take at most an eighth of the file system, and what they can spare is given back when the disk is full and at a clean stop.")
         .default("536870912").unit(Bytes).at_least(8_388_608).own(),
     Setting::broker("journal.file.bytes", Long, "The size of one journal file after the first, small one.")
         .default("67108864").unit(Bytes).between(4_194_304, 1_073_741_824).own(),
-    Setting::broker("tail.bytes.max", Long, "How many bytes of records one shard keeps in memory only until their segment is written; at the bound the write is forced; metadata and groups get an eighth more.")
+    Setting::broker("tail.bytes.max", Long, "How many bytes of records one shard keeps in memory only until their segment is written; at the bound the write is forced; metadata and groups get an eighth more. All shards together take at most a sixteenth of the size of the file system.")
         .default("67108864").unit(Bytes).at_least(1_048_576).own(),
     Setting::broker("waiting.append.bytes.max", Long, "How many bytes of batches one shard lets wait, until their requests time out, for room in memory (`tail.bytes.max`) or in the journal (`journal.bytes.max`), in the order they came, while their connections are not read; above it, batches are refused at once with REQUEST_TIMED_OUT.")
         .default("536870912").unit(Bytes).at_least(0).own(),
+    Setting::broker("disk.reserve.bytes", Long, "Room held on the disk for each shard's own needs when the disk is full (metadata, groups, deletions, a start), as files in `reserve`; records of clients never get it. All shards together hold at most a sixteenth of the file system. 0 holds nothing: then a full disk has no way out but to make room by other means.")
+        .default("67108864").unit(Bytes).at_least(0).own(),
     Setting::broker("segment.writeback.bytes", Int, "While the shard's journal is written to, the kernel is asked to write a segment to the disk each time this much was added to it, so that checkpoints find little left to sync; 0 leaves it to the kernel.")
         .default("1048576").unit(Bytes).between(0, 1_073_741_824).own(),
 ];

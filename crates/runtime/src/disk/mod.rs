@@ -107,6 +107,12 @@ impl FileHandle {
         Self(Arc::new(file))
     }
 
+    /// Whether somebody else has it too, such as an answer that is being sent.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Whether both are the same open file.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
@@ -126,6 +132,26 @@ impl fmt::Debug for FileHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FileHandle({:p})", Arc::as_ptr(&self.0))
     }
+}
+
+/// The size and the room of a file system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DiskSpace {
+    /// Bytes that can still be written. What a quota leaves may be less.
+    pub free_bytes: u64,
+    /// Bytes of the whole file system.
+    pub total_bytes: u64,
+    /// How many more files there may be; `None` where there is no bound.
+    pub free_files: Option<u64>,
+}
+
+impl DiskSpace {
+    /// A file system without a bound.
+    pub const UNBOUNDED: Self = Self {
+        free_bytes: u64::MAX,
+        total_bytes: u64::MAX,
+        free_files: None,
+    };
 }
 
 /// One entry of a directory.
@@ -188,11 +214,11 @@ pub trait Disk: Send + Sync {
     /// What the operating system reports. Final, as [`File::sync`].
     fn sync_all(&self) -> io::Result<()>;
 
-    /// Bytes that can still be written.
+    /// Measures the file system, and that the data directory is still there.
     ///
     /// # Errors
-    /// What the operating system reports.
-    fn free_bytes(&self) -> io::Result<u64>;
+    /// `NotFound` when the data directory was removed or replaced meanwhile, or what the operating system reports.
+    fn space(&self) -> io::Result<DiskSpace>;
 
     /// The alignment of durable writes in bytes, a power of two of at least 4096.
     fn alignment(&self) -> usize;

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{AlignedBuffer, Disk, FileHandle, OpenMode};
+use super::{AlignedBuffer, Disk, DiskSpace, FileHandle, OpenMode};
 
 /// Names an operation inside its shard; chosen by the shard, given back with the completion.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -119,8 +119,8 @@ pub enum DiskOp {
         /// Its length.
         len: u64,
     },
-    /// Measures the free space of the file system.
-    FreeBytes,
+    /// Measures the file system, and that the data directory is still there.
+    MeasureSpace,
     /// Closes files off the shard by dropping these handles.
     Close {
         /// The handles.
@@ -141,8 +141,8 @@ pub enum DiskOutcome {
     Data(BytesMut),
     /// The opened file.
     Opened(FileHandle),
-    /// Free bytes.
-    FreeBytes(u64),
+    /// What was measured.
+    Space(DiskSpace),
     /// The outcomes of a sequence, in order.
     Sequence(Vec<DiskOutcome>),
 }
@@ -201,7 +201,7 @@ impl DiskOp {
                 file.reserve(offset, len)?;
                 Ok(DiskOutcome::Done)
             }
-            Self::FreeBytes => disk.free_bytes().map(DiskOutcome::FreeBytes),
+            Self::MeasureSpace => disk.space().map(DiskOutcome::Space),
             Self::Close { files } => {
                 drop(files);
                 Ok(DiskOutcome::Done)

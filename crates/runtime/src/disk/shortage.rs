@@ -5,7 +5,7 @@ use std::io;
 /// What the machine has run out of. The operation changed nothing that counts and may succeed later.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shortage {
-    /// No room is left on the disk (ENOSPC).
+    /// No room is left on the disk, or the quota is used up (ENOSPC, EDQUOT).
     Room,
     /// The process or the system has no file descriptor left (EMFILE, ENFILE).
     Descriptors,
@@ -17,7 +17,7 @@ impl Shortage {
     pub fn of(error: &io::Error) -> Option<Self> {
         use rustix::io::Errno;
 
-        if error.kind() == io::ErrorKind::StorageFull {
+        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return Some(Self::Room);
         }
         let errno = Errno::from_io_error(error)?;
@@ -34,7 +34,9 @@ mod tests {
     #[test]
     fn only_what_passes_is_a_shortage() {
         let of = |errno| Shortage::of(&io::Error::from_raw_os_error(errno));
-        assert_eq!(of(28), Some(Shortage::Room));
+        assert_eq!(of(28), Some(Shortage::Room), "ENOSPC");
+        assert_eq!(of(122), Some(Shortage::Room), "EDQUOT");
+        assert_eq!(of(30), None, "EROFS");
         assert_eq!(of(24), Some(Shortage::Descriptors));
         assert_eq!(of(23), Some(Shortage::Descriptors));
         assert_eq!(of(5), None, "EIO");

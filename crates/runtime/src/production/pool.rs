@@ -280,7 +280,7 @@ fn next(shared: &Shared, urgent_only: bool) -> Option<Task> {
 const fn writes(op: &DiskOp) -> bool {
     !matches!(
         op,
-        DiskOp::Read { .. } | DiskOp::Open { .. } | DiskOp::FreeBytes | DiskOp::Close { .. }
+        DiskOp::Read { .. } | DiskOp::Open { .. } | DiskOp::MeasureSpace | DiskOp::Close { .. }
     )
 }
 

@@ -240,6 +240,21 @@ impl Run {
         }
     }
 
+    /// A machine that stops or starts finds room on its disk, or little, or none.
+    pub(super) fn settle_the_disk(&mut self) {
+        let disk = self.world.disk();
+        if self.plan.has(Part::FullDisk) && self.random.one_in(5) {
+            let room = if self.random.one_in(2) {
+                0
+            } else {
+                self.random.below(1 << 20)
+            };
+            disk.set_capacity(disk.used_bytes() + room);
+        } else {
+            disk.set_capacity(choices::CAPACITY_BYTES);
+        }
+    }
+
     /// Looks inside the running shards.
     fn look(&mut self) -> Verdict {
         for shard in self.world.shards().into_values() {

@@ -86,7 +86,7 @@ impl Run {
 
     /// An orderly end; sometimes it is interrupted.
     fn stop(&mut self) -> Verdict {
-        self.world.disk().set_capacity(choices::CAPACITY_BYTES);
+        self.settle_the_disk();
         self.world.shut_down();
         let is_patient = !self.random.one_in(4);
         let patience = if is_patient {
@@ -127,7 +127,7 @@ impl Run {
 
     /// Starts the machine, with interruptions, and audits it. `before` tells how the last life ended.
     pub(super) fn start(&mut self, mut before: Before) -> Verdict {
-        self.world.disk().set_capacity(choices::CAPACITY_BYTES);
+        self.settle_the_disk();
         let rates = self.world.disk().rates();
         self.book.reads_may_flip = false;
         // Recovery writes what it read, and what it reads wrongly it takes for torn: whoever starts has to read right.
@@ -154,12 +154,20 @@ impl Run {
         Ok(())
     }
 
-    /// Starts with the seed's faults, and without them if that failed; takes over what the audit found.
+    /// Starts with the seed's faults, and without them if that failed; takes over what the audit found. A full disk alone
+    /// is no reason to fail as long as something of the reserve is left.
     fn start_at_last(&mut self, before: Before) -> Result<Auditor, Violation> {
         let rates = self.world.disk().rates();
         let mut audited = self.boot_and_audit(AUDIT_WAIT_WITH_FAULTS)?;
         if audited.is_none() {
+            if !rates.any_fails() && self.world.disk().has_reserve() {
+                return Err(never(
+                    "a start on a full disk",
+                    "it failed with a part of the reserve left".to_owned(),
+                ));
+            }
             self.world.disk().set_rates(FaultRates::default());
+            self.world.disk().set_capacity(choices::CAPACITY_BYTES);
             self.crash(Ending::Kill)?;
             self.outcome.crashes -= 1;
             audited = self.boot_and_audit(AUDIT_WAIT_MAX)?;

@@ -42,6 +42,18 @@ impl FaultRates {
     }
 }
 
+impl FaultRates {
+    /// Whether any call may report an error that it has no reason for, or give wrong bytes.
+    #[must_use]
+    pub fn any_fails(&self) -> bool {
+        let harmless = Self {
+            read_short: self.read_short,
+            ..Self::default()
+        };
+        *self != harmless
+    }
+}
+
 /// How often each fault class struck.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[expect(missing_docs, reason = "each field is explained by its line in `FaultCounts::rows`")]

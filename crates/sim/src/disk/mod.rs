@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use contents::{Contents, Survival};
 pub use faults::{FaultCounts, FaultRates};
 use file::SimFile;
-use hallows_runtime::{DirectoryEntry, Disk, FileHandle, OpenMode, Random};
+use hallows_runtime::{DirectoryEntry, Disk, DiskSpace, FileHandle, OpenMode, Random};
 use names::{InodeId, Names};
 
 use crate::random::Choose;
@@ -61,6 +61,9 @@ struct State {
     removals: u32,
     /// Changing calls since the beginning, for choosing where a crash falls.
     calls: u64,
+    /// The size it was made with, which is what it says of itself.
+    total_bytes: u64,
+    /// What fits on it now.
     capacity_bytes: u64,
     rates: FaultRates,
     counts: FaultCounts,
@@ -166,6 +169,7 @@ impl SimDisk {
             fuse: None,
             removals: 0,
             calls: 0,
+            total_bytes: capacity_bytes,
             capacity_bytes,
             rates: FaultRates::default(),
             counts: FaultCounts::default(),
@@ -193,7 +197,7 @@ impl SimDisk {
         self.lock().rates
     }
 
-    /// Changes the size of the disk; it may fall below what is used.
+    /// Changes how much fits on the disk, as other users of it do; that may fall below what is used.
     pub fn set_capacity(&self, capacity_bytes: u64) {
         self.lock().capacity_bytes = capacity_bytes;
     }
@@ -202,6 +206,12 @@ impl SimDisk {
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
         self.lock().used_bytes()
+    }
+
+    /// Whether something is held for a node on a full disk.
+    #[must_use]
+    pub fn has_reserve(&self) -> bool {
+        !self.files("reserve").is_empty()
     }
 
     /// How often each fault struck so far.
@@ -440,10 +450,14 @@ impl Disk for SimDisk {
         Ok(())
     }
 
-    fn free_bytes(&self) -> io::Result<u64> {
+    fn space(&self) -> io::Result<DiskSpace> {
         let state = self.lock();
         state.check(self.boot)?;
-        Ok(state.free_bytes())
+        Ok(DiskSpace {
+            free_bytes: state.free_bytes(),
+            total_bytes: state.total_bytes,
+            free_files: None,
+        })
     }
 
     fn alignment(&self) -> usize {

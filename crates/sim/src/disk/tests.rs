@@ -119,13 +119,13 @@ fn a_full_disk_refuses_and_reserved_space_is_kept() {
     let kind = |result: io::Result<()>| result.map_err(|error| error.kind());
     assert_eq!(kind(second.write_all_at(&[1; 5000], 0)), Err(ErrorKind::StorageFull));
     assert_eq!(kind(second.reserve(0, 5000)), Err(ErrorKind::StorageFull));
-    assert_eq!(disk.free_bytes().expect("alive"), 0, "what fits was written");
+    assert_eq!(disk.space().expect("alive").free_bytes, 0, "what fits was written");
     first.write_all_at(&[2; 6000], 0).expect("reserved");
     disk.remove("second").expect("removing");
     drop(second);
     disk.sync_directory("").expect("syncing");
     disk.write_back();
-    assert_eq!(disk.free_bytes().expect("alive"), 4000);
+    assert_eq!(disk.space().expect("alive").free_bytes, 4000);
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl Run {
 
     /// An orderly end; sometimes it is interrupted.
     fn stop(&mut self) -> Verdict {
-        self.world.disk().set_capacity(super::choices::CAPACITY_BYTES);
+        self.settle_the_disk();
         self.world.shut_down();
         let patience = if self.random.one_in(4) {
             self.random.wait_ns(1_000_000, 8)
@@ -127,7 +127,7 @@ impl Run {
         } else {
             Before::PowerLoss
         };
-        self.world.disk().set_capacity(super::choices::CAPACITY_BYTES);
+        self.settle_the_disk();
         while self.plan.has(Part::Interruptions) && self.random.one_in(3) {
             let calls = self.random.below(CALLS_UNTIL_INTERRUPTED_MAX);
             self.world.disk().die_after(calls);
@@ -156,14 +156,22 @@ impl Run {
         Ok(())
     }
 
-    /// Recovers with the seed's faults, and without them if that failed.
+    /// Recovers with the seed's faults, and without them if that failed. A full disk alone is no reason to fail as long as
+    /// something of the reserve is left.
     fn recover_at_last(&mut self) -> Result<Opened, Violation> {
-        if let Ok(recovered) = self.recover()
-            && recovered.found.len() == self.partitions.len()
-        {
-            return Ok(recovered);
-        }
         let rates = self.world.disk().rates();
+        let reason = match self.recover() {
+            Ok(recovered) if recovered.found.len() == self.partitions.len() => return Ok(recovered),
+            Ok(recovered) => recovered.failed.join("; "),
+            Err(error) => error.to_string(),
+        };
+        if !rates.any_fails() && self.world.disk().has_reserve() {
+            return Err(Violation::new(
+                "the machine starts on a full disk with a part of the reserve left",
+                reason,
+            ));
+        }
+        self.world.disk().set_capacity(super::choices::CAPACITY_BYTES);
         self.world.disk().set_rates(FaultRates::default());
         self.crash(Ending::Kill)?;
         self.outcome.crashes -= 1;

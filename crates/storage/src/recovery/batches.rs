@@ -1,4 +1,5 @@
-//! Reading a recovered partition from its log start to its end, before any shard runs.
+//! Reading a recovered partition from its log start to its end, before any shard runs: its segments, then what a full
+//! disk left in memory.
 
 use bytes::Bytes;
 use hallows_runtime::{Disk, FileHandle, OpenMode};
@@ -20,6 +21,8 @@ pub struct Batches<'a> {
     buffer: Vec<u8>,
     buffer_start: u32,
     failed: bool,
+    /// Batches of the tail that were given.
+    tail: usize,
 }
 
 impl<'a> Batches<'a> {
@@ -33,6 +36,7 @@ impl<'a> Batches<'a> {
             buffer: Vec::new(),
             buffer_start: 0,
             failed: false,
+            tail: 0,
         }
     }
 
@@ -41,7 +45,9 @@ impl<'a> Batches<'a> {
             return Some(Err(failure.clone()));
         }
         loop {
-            let segment = self.partition.segments.get(self.segment)?;
+            let Some(segment) = self.partition.segments.get(self.segment) else {
+                return self.read_tail().map(Ok);
+            };
             if self.position >= segment.written {
                 (self.segment, self.position, self.file) = (self.segment + 1, 0, None);
                 self.buffer.clear();
@@ -53,6 +59,16 @@ impl<'a> Batches<'a> {
             };
             if end > self.partition.log_start {
                 return Some(Ok(batch));
+            }
+        }
+    }
+
+    fn read_tail(&mut self) -> Option<Bytes> {
+        loop {
+            let batch = self.partition.tail.iter().nth(self.tail)?;
+            self.tail += 1;
+            if batch.end > self.partition.log_start {
+                return Some(batch.bytes.clone());
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hallows_runtime::{Disk, DiskOp, DiskOutcome, Random};
@@ -9,12 +10,15 @@ use hallows_types::{Now, Offset, PartitionId, ShardId};
 
 use super::{Recovered, Recovery, cannot};
 use crate::checkpoint::{self, encode, encode_record};
-use crate::codec::Writer;
+use crate::codec::{Writer, to_u64};
 use crate::error::{Damage, OpenError};
 use crate::journal::{self, GENERATION_COUNTER_BITS, Journal, JournalFile, JournalStart};
+use crate::journal_block::BLOCK_ALIGNMENT;
 use crate::manifest::{self, SegmentId, parse_hex};
 use crate::partition::{Partition, Spare};
 use crate::pool::Pool;
+use crate::reserve::{self, with_room};
+use crate::settings::StorageSettings;
 use crate::storage::{Start, Storage};
 
 /// Up to this many files are synced one by one; more are synced with the whole file system.
@@ -31,9 +35,9 @@ impl Recovery {
     ///
     /// # Panics
     /// When there are fewer seeds than shards.
-    pub fn finish(self, shards: Vec<Vec<Recovered>>, now: Now, seeds: &[u64]) -> Result<Vec<Storage>, OpenError> {
+    pub fn finish(mut self, shards: Vec<Vec<Recovered>>, now: Now, seeds: &[u64]) -> Result<Vec<Storage>, OpenError> {
         assert!(seeds.len() >= shards.len(), "one seed per shard");
-        let disk = &*self.disk;
+        let disk = &*Arc::clone(&self.disk);
         let mut shards = shards;
         shards
             .iter_mut()
@@ -45,27 +49,38 @@ impl Recovery {
         sync_segments(disk, &mut shards)?;
         let pools = count_references(&shards)?;
         let mut recorded = self.write_checkpoints(&shards)?;
-        let failed: Vec<_> = shards
-            .iter()
-            .flatten()
-            .filter(|r| r.failure().is_some())
-            .map(Recovered::id)
-            .collect();
-        self.remove_journals(&failed)?;
+        let mut inherited = self.remove_journals(&shards)?;
+        self.journals.close();
         if !self.keep_orphans {
             remove_orphans(disk, &pools, &self.claimed)?;
         }
+        let measure = || disk.space().map_err(|source| cannot("measure", ".", source));
+        let shard_count = u16::try_from(shards.len()).expect("shards are bounded by cores");
+        let settings = self.settings.bounded(measure()?.total_bytes, u64::from(shard_count));
+        let journals: Result<Vec<_>, _> = (0..shard_count)
+            .map(ShardId)
+            .zip(seeds)
+            .map(|(shard, seed)| self.create_journal(shard, *seed, &settings))
+            .collect();
+        let reserves = reserve::open(disk, shard_count, piece_bytes(&settings), measure()?.free_bytes)
+            .map_err(|source| cannot("prepare", reserve::DIRECTORY, source))?;
+        let space = measure()?;
         let mut storages = Vec::with_capacity(shards.len());
-        for (number, (recovered, pool)) in shards.into_iter().zip(pools).enumerate() {
+        let made = journals?.into_iter().zip(reserves);
+        for (number, ((recovered, pool), (journal, reserve))) in shards.into_iter().zip(pools).zip(made).enumerate() {
             let shard = ShardId(u16::try_from(number).expect("shards are bounded by cores"));
             let partitions = recovered.into_iter().map(|recovered| recovered.partition).collect();
             let start = Start {
                 shard,
-                settings: self.settings.clone(),
-                journal: self.create_journal(shard, seeds[number])?,
+                settings: settings.clone(),
+                journal,
                 partitions,
                 pool,
                 recorded: std::mem::take(&mut recorded[number]),
+                inherited: std::mem::take(&mut inherited[number]),
+                reserve,
+                space,
+                shard_count: u64::from(shard_count),
                 // Each start begins a journal with a new number, so equal seeds do not give equal names.
                 seed: seeds[number] ^ self.journals.next_number.rotate_left(20),
             };
@@ -75,7 +90,8 @@ impl Recovery {
     }
 
     /// The state of every partition at its end, as of now; older checkpoints go. Of a failed partition the old record is
-    /// kept, so that the next start knows as well what must be there. Gives what was recorded, per shard.
+    /// kept, and of one that waits for room, so that the next start knows as well what must be there. Gives what was recorded,
+    /// per shard.
     ///
     /// The files are replaced one by one, and a start may be cut off between any two of them. Until all are written, a
     /// file keeps the records of partitions that leave it for other shards: each is in one file at least at any time.
@@ -119,12 +135,7 @@ impl Recovery {
     fn write_checkpoint<'a>(&self, shard: ShardId, records: impl Iterator<Item = &'a Bytes>) -> Result<(), OpenError> {
         let path = checkpoint::path(shard);
         let bytes: Vec<u8> = records.flatten().copied().collect();
-        let op = DiskOp::Replace {
-            path: path.clone(),
-            data: Bytes::from(encode(self.journals.sequence, &bytes)),
-        };
-        let written = op.perform(&*self.disk);
-        written.map(drop).map_err(|source| cannot("write", &path, source))
+        replace(&*self.disk, &path, encode(self.journals.sequence, &bytes))
     }
 
     /// Removes the files of shards that are gone.
@@ -150,7 +161,8 @@ impl Recovery {
 
     fn record_of(&self, partition: &Partition) -> Option<Bytes> {
         let mut record = Writer::default();
-        if partition.failure.is_none() {
+        // Only what is wholly in segments is recorded anew.
+        if partition.failure.is_none() && partition.tail.bytes() == 0 {
             encode_record(
                 &mut record,
                 partition.id,
@@ -177,32 +189,59 @@ impl Recovery {
         Some(Bytes::from(record.0))
     }
 
-    fn remove_journals(&self, failed: &[PartitionId]) -> Result<(), OpenError> {
+    /// Removes the journals but for files with what may be nowhere else: batches of failed partitions, and those that
+    /// wait for room in memory. The latter are given back per shard, where they concern that shard alone; other files
+    /// are kept for a later start.
+    fn remove_journals(&self, shards: &[Vec<Recovered>]) -> Result<Vec<Vec<String>>, OpenError> {
+        let failed: Vec<_> = shards
+            .iter()
+            .flatten()
+            .filter(|r| r.failure().is_some())
+            .map(Recovered::id)
+            .collect();
         if failed.iter().any(|id| self.journals.has_batches(*id)) {
             tracing::warn!("journals with batches of failed partitions are kept for a later start");
         }
-        let paths = self.journals.removable(failed);
-        if paths.is_empty() {
-            return Ok(());
+        let waiting = |recovered: &&Recovered| recovered.partition.tail.bytes() > 0;
+        let needed: Vec<BTreeSet<String>> = shards
+            .iter()
+            .map(|shard| {
+                let waiting: Vec<_> = shard.iter().filter(waiting).map(Recovered::id).collect();
+                self.journals.paths_with(&waiting)
+            })
+            .collect();
+        let with_failed = self.journals.paths_with(&failed);
+        let mut paths = self.journals.paths();
+        paths.retain(|path| !with_failed.contains(path) && !needed.iter().any(|of_shard| of_shard.contains(path)));
+        if !paths.is_empty() {
+            let remove = || -> io::Result<()> {
+                paths.iter().try_for_each(|path| self.disk.remove(path))?;
+                self.disk.sync_directory("journals")
+            };
+            remove().map_err(|source| cannot("remove files of", "journals", source))?;
         }
-        let remove = || -> io::Result<()> {
-            paths.iter().try_for_each(|path| self.disk.remove(path))?;
-            self.disk.sync_directory("journals")
+        let alone = |path: &&String| {
+            !with_failed.contains(*path) && needed.iter().filter(|of_shard| of_shard.contains(*path)).count() == 1
         };
-        remove().map_err(|source| cannot("remove files of", "journals", source))
+        Ok(needed
+            .iter()
+            .map(|of_shard| of_shard.iter().filter(alone).cloned().collect())
+            .collect())
     }
 
-    fn create_journal(&self, shard: ShardId, seed: u64) -> Result<Journal, OpenError> {
+    fn create_journal(&self, shard: ShardId, seed: u64, settings: &StorageSettings) -> Result<Journal, OpenError> {
         let number = self.journals.next_number;
         let path = journal::path(shard, number);
         let alignment = self.disk.alignment();
-        let bytes = self.settings.journal_first_file_bytes;
+        let bytes = settings.journal_first_file_bytes;
         let len = bytes.max(1).next_multiple_of(crate::codec::to_u64(alignment));
-        let op = DiskOp::CreateZeroed {
-            path: path.clone(),
-            len,
+        let create = || {
+            let path = path.clone();
+            // What an attempt without room has left would stand in the way.
+            self.disk.remove(&path)?;
+            DiskOp::CreateZeroed { path, len }.perform(&*self.disk)
         };
-        let file = match op.perform(&*self.disk) {
+        let file = match with_room(&*self.disk, create) {
             Ok(DiskOutcome::Opened(file)) => file,
             Ok(other) => unreachable!("creating gives a file, not {other:?}"),
             Err(source) => return Err(cannot("create", &path, source)),
@@ -216,7 +255,7 @@ impl Recovery {
             generation: origin >> GENERATION_COUNTER_BITS << GENERATION_COUNTER_BITS,
             next_number: number + 1,
         };
-        Ok(Journal::new(start, &self.settings, JournalFile::new(number, file, len)))
+        Ok(Journal::new(start, settings, JournalFile::new(number, file, len)))
     }
 }
 
@@ -233,12 +272,24 @@ fn write_manifest(disk: &dyn Disk, recovered: &mut Recovered) -> Result<(), Open
         return Ok(());
     }
     let path = manifest::path(partition.id);
-    let op = DiskOp::Replace {
-        path: path.clone(),
-        data: Bytes::from(data),
+    replace(disk, &path, data)
+}
+
+/// Replaces a file, with room of the reserve where there is no other.
+fn replace(disk: &dyn Disk, path: &str, data: Vec<u8>) -> Result<(), OpenError> {
+    let data = Bytes::from(data);
+    let replace = || {
+        let (path, data) = (path.to_owned(), data.clone());
+        DiskOp::Replace { path, data }.perform(disk)
     };
-    op.perform(disk).map_err(|source| cannot("write", &path, source))?;
+    with_room(disk, replace).map_err(|source| cannot("write", path, source))?;
     Ok(())
+}
+
+/// The size of the files that a shard's reserve is held in.
+fn piece_bytes(settings: &StorageSettings) -> u64 {
+    let piece = settings.disk_reserve_bytes / u64::from(reserve::PIECES);
+    piece - piece % to_u64(BLOCK_ALIGNMENT)
 }
 
 /// What a killed process created or renamed is seen, and may yet be lost with the power: the names of all manifests and
@@ -292,7 +343,7 @@ fn sync_segments(disk: &dyn Disk, shards: &mut [Vec<Recovered>]) -> Result<(), O
         .filter(|recovered| recovered.failure().is_none())
     {
         let partition = &mut recovered.partition;
-        partition.synced_end = partition.log_end;
+        partition.synced_end = partition.written_end();
         partition
             .segments
             .iter_mut()

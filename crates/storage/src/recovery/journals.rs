@@ -180,17 +180,19 @@ impl Journals {
         (&self.files[replay.source].path, replay.position)
     }
 
-    /// The files, without those that hold entries of the given partitions: they may hold their only copy.
-    pub(super) fn removable(&self, keep: &[PartitionId]) -> Vec<String> {
-        let mut kept = vec![false; self.files.len()];
-        for entries in keep.iter().filter_map(|id| self.entries.get(id)) {
-            entries.iter().for_each(|replay| kept[replay.source] = true);
-        }
-        let files = self.files.iter().zip(kept);
-        files
-            .filter(|(_, kept)| !kept)
-            .map(|(file, _)| file.path.clone())
-            .collect()
+    pub(super) fn paths(&self) -> BTreeSet<String> {
+        self.files.iter().map(|file| file.path.clone()).collect()
+    }
+
+    /// The files that hold entries of the given partitions: perhaps their only copy.
+    pub(super) fn paths_with<'a>(&self, ids: impl IntoIterator<Item = &'a PartitionId>) -> BTreeSet<String> {
+        let entries = ids.into_iter().filter_map(|id| self.entries.get(id)).flatten();
+        entries.map(|replay| self.files[replay.source].path.clone()).collect()
+    }
+
+    /// Lets go of the files, so that those that are removed give their room back.
+    pub(super) fn close(&mut self) {
+        self.files.clear();
     }
 }
 

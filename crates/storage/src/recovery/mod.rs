@@ -28,6 +28,7 @@ use crate::checkpoint::{Checkpoint, CheckpointRecord};
 use crate::error::{Failure, OpenError};
 use crate::manifest::SegmentId;
 use crate::partition::Partition;
+use crate::reserve::with_room;
 use crate::settings::{Identity, LogConfig, StorageSettings};
 
 /// The file whose presence says that the last process ended in order.
@@ -110,10 +111,13 @@ impl Recovery {
     /// [`OpenError::Io`] when the mark cannot be written; the next start is then an unclean one.
     pub fn mark_clean(disk: &dyn Disk) -> Result<(), OpenError> {
         let write = || -> io::Result<()> {
-            disk.open(CLEAN, OpenMode::Create)?.sync()?;
+            match disk.open(CLEAN, OpenMode::Create) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => created?.sync()?,
+            }
             disk.sync_directory("")
         };
-        write().map_err(|source| cannot("write", CLEAN, source))
+        with_room(disk, write).map_err(|source| cannot("write", CLEAN, source))
     }
 
     /// Reads every checkpoint; returns the journal sequence each covers.
@@ -241,7 +245,9 @@ fn cannot(action: &'static str, path: &str, source: io::Error) -> OpenError {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "The directory must be writable by this user: change its owner or mode, or point log.dirs elsewhere"
         }
-        io::ErrorKind::StorageFull => "Free some space on its disk and start again",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "The file system of the data directory, or this user's quota, is full: free some space or inodes there and start again"
+        }
         _ => "Check the disk and start again",
     };
     OpenError::Io {

@@ -2,8 +2,10 @@
 //!
 //! Writes only what is certain: torn tails are cut, replayed batches are written; neither harms a second attempt.
 
+use std::io;
+
 use bytes::Bytes;
-use hallows_runtime::{Disk, DiskOp, DiskOutcome, FileHandle, OpenMode, Random};
+use hallows_runtime::{Disk, DiskOp, DiskOutcome, FileHandle, OpenMode, Random, Shortage};
 use hallows_types::{LeaderEpoch, Now, Offset, PartitionId, WallTime};
 
 use super::journals::ReplayEntry;
@@ -18,6 +20,7 @@ use crate::journal_block::EntryKind;
 use crate::manifest::{self, Manifest, ManifestEntry, ManifestState, SegmentId};
 use crate::partition::{Partition, Spare};
 use crate::pool::Pool;
+use crate::reserve::with_room;
 use crate::segment::{Segment, SegmentState};
 use crate::settings::LogConfig;
 use crate::tail::{Recent, Tail};
@@ -35,6 +38,7 @@ pub(super) fn recover(recovery: &mut Recovery, id: PartitionId, config: LogConfi
         recovery,
         record: recovery.records.get(&id),
         now,
+        room: true,
         // Only names come of it, and a name that is taken is noticed.
         random: Random::from_seed(seed_of(id, now) ^ recovery.journals.next_number.rotate_left(20)),
     };
@@ -72,6 +76,8 @@ struct Work<'a> {
     recovery: &'a Recovery,
     record: Option<&'a CheckpointRecord>,
     now: Now,
+    /// Whether there was room so far for what the journal has; what comes after the first that had none stays in memory.
+    room: bool,
     random: Random,
 }
 
@@ -279,7 +285,7 @@ impl Work<'_> {
             }
             // After a failed sync the page cache holds bytes that the disk does not, and no later sync writes them:
             // only writing them again makes the sync at the end of recovery mean something.
-            file.write_all_at(batch, position)
+            with_room(self.disk, || file.write_all_at(batch, position))
                 .map_err(|error| Failure::write(id.log_path(), &error))?;
             self.note(partition, &header);
             index.push(&header, partition.config.index_interval_bytes);
@@ -425,8 +431,13 @@ impl Work<'_> {
             recovered.unsynced = true;
             replayed += 1;
         }
-        if replayed > 0 {
-            let partition = &recovered.partition;
+        let partition = &mut recovered.partition;
+        let waiting_bytes = partition.tail.bytes();
+        if waiting_bytes > 0 {
+            partition.write_forced = true;
+            tracing::warn!(partition = %partition.id, replayed, waiting_bytes, log_end = %partition.log_end,
+                "the disk is full: what the journal has for this partition stays in memory until there is room");
+        } else if replayed > 0 {
             tracing::info!(partition = %partition.id, replayed, log_end = %partition.log_end,
                 "batches of the journal are in their segments again");
         }
@@ -458,26 +469,39 @@ impl Work<'_> {
         damage(path.to_owned(), position, what, advice, id)
     }
 
-    /// Writes one replayed batch at the end of the log.
+    /// Puts one replayed batch at the end of the log: into its segment, or where there is no room for that, in memory.
     fn write(&mut self, partition: &mut Partition, header: &BatchHeader, payload: Vec<u8>) -> Result<(), Failure> {
         let bytes = Bytes::from(payload);
         partition.place(self.now, header, bytes.clone(), &mut self.random, &mut Pool::default());
+        if !self.room {
+            return Ok(());
+        }
+        match self.write_placed(partition, &bytes) {
+            Ok(()) => Ok(()),
+            Err((_, error)) if Shortage::of(&error) == Some(Shortage::Room) => {
+                self.room = false;
+                Ok(())
+            }
+            Err((id, error)) => Err(Failure::write(id.log_path(), &error)),
+        }
+    }
+
+    /// Writes the batch placed last to its segment.
+    fn write_placed(&mut self, partition: &mut Partition, bytes: &[u8]) -> Result<(), (SegmentId, io::Error)> {
         let id = partition.segments.back().expect("just placed").id;
         if partition.segments.back().is_some_and(Segment::is_planned) {
             self.create(partition, id)?;
         }
         let segment = partition.segments.back_mut().expect("just placed");
-        let id = segment.id;
         let offset = u64::from(segment.written);
         let file = segment.file().expect("created above");
-        file.write_all_at(&bytes, offset)
-            .map_err(|error| Failure::write(id.log_path(), &error))?;
+        file.write_all_at(bytes, offset).map_err(|error| (segment.id, error))?;
         segment.written = segment.size;
         partition.tail.release(1);
         Ok(())
     }
 
-    fn create(&mut self, partition: &mut Partition, mut id: SegmentId) -> Result<(), Failure> {
+    fn create(&mut self, partition: &mut Partition, mut id: SegmentId) -> Result<(), (SegmentId, io::Error)> {
         loop {
             let op = DiskOp::Create {
                 path: id.log_path(),
@@ -496,7 +520,7 @@ impl Work<'_> {
                     partition.rename_segment(id, other);
                     id = other;
                 }
-                Err(error) => return Err(Failure::write(id.log_path(), &error)),
+                Err(error) => return Err((id, error)),
             }
         }
     }

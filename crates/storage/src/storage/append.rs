@@ -87,7 +87,9 @@ impl Storage {
             let size_bytes = batch.len();
             return Err(AppendError::TooLarge { size_bytes, max_bytes });
         }
-        if self.space.full {
+        let needs_journal = partition.config.durability == Durability::Fsync;
+        let never_written = needs_journal && self.journal.is_starved() && self.space.is_used_up();
+        if never_written || (self.space.full && origin == Origin::Client) {
             self.note_refused(header.size_u64());
             return Err(AppendError::Full);
         }
@@ -112,14 +114,19 @@ impl Storage {
         !self.has_room(key, size_bytes, Origin::Client)
     }
 
-    /// Whether the journal, if the partition needs it, and the tails take a batch; if not, that is noted.
+    /// Whether the journal, if the partition needs it, the tails and what is known of the disk take a batch; if not, that
+    /// is noted.
     fn has_room(&mut self, key: PartitionKey, size_bytes: u64, origin: Origin) -> bool {
         let needs_journal = self.at(key).config.durability == Durability::Fsync;
         let room = self.fits(size_bytes, origin) && !(needs_journal && self.journal.is_over_bound(origin));
-        if !room {
+        let allowed = origin != Origin::Client || self.space.allows(size_bytes);
+        if !room || !allowed {
             self.note_refused(size_bytes);
         }
-        room
+        if !allowed {
+            self.space.look_again(self.clock);
+        }
+        room && allowed
     }
 
     /// Whether tails have room for a batch; a single one always fits.
@@ -153,7 +160,7 @@ impl Storage {
         self.tail_bytes += size;
         self.statistics.appends += 1;
         self.statistics.append_bytes += size;
-        self.space.stale = true;
+        self.space.spend(size, now.monotonic);
         self.checkpoint.note_change(now, self.settings.checkpoint_interval);
         // While the durability is being raised, batches wait: a journal that began above unsynced bytes would have a
         // hole below it after a power cut.
@@ -242,6 +249,7 @@ impl Storage {
 
     /// The log starts at `to` from now on; what lies below is let go of once the manifest says so.
     pub(super) fn move_log_start(&mut self, key: PartitionKey, to: Offset) {
+        let full = self.space.full;
         let partition = self.at_mut(key);
         if to <= partition.log_start {
             return;
@@ -255,6 +263,15 @@ impl Storage {
             .is_some_and(|first| first.is_sealed() && first.end <= to);
         if first_goes {
             partition.structure += 1;
+        }
+        let log_is_empty = to == partition.log_end;
+        let growing = partition
+            .segments
+            .back_mut()
+            .filter(|last| !last.closed && last.size > 0);
+        if let Some(growing) = growing.filter(|_| full && log_is_empty) {
+            // Its room is wanted, so it does not wait for more records.
+            growing.closed = true;
         }
         self.events.push_back(crate::event::StorageEvent::LogStart { key });
         self.enqueue(key);

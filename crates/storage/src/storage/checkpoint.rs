@@ -12,6 +12,7 @@ use bytes::Bytes;
 use hallows_runtime::{DiskOp, DiskOutcome, FileHandle, Shortage};
 use hallows_types::{Monotonic, Now, Offset, PartitionId};
 
+use super::space::Draw;
 use super::{Shutdown, Storage, key_of};
 use crate::checkpoint::{encode, encode_record, path, with_log_start};
 use crate::codec::Writer;
@@ -24,8 +25,10 @@ use crate::settings::PartitionKey;
 const INDEX_SAVE_BYTES: u32 = 64 << 20;
 /// At an orderly end a shorter growth is worth it.
 const INDEX_SAVE_BYTES_AT_END: u32 = 4 << 20;
-/// After a failed attempt the next one waits this long.
+/// After a failed attempt the next one waits this long, and after each further one twice as long as before, up to
+/// so many times.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const RETRY_DOUBLINGS_MAX: u32 = 6;
 
 /// The checkpoint under way, if one is.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub(super) struct CheckpointRun {
     changed: bool,
     /// Whether the last one was recorded.
     succeeded: bool,
+    /// Attempts in a row that were not.
+    failures: u32,
     marks: Vec<Mark>,
     records: Vec<u8>,
     /// What the checkpoint file says of each partition: it stays true, and is said again, once a partition has failed.
@@ -105,6 +110,7 @@ impl CheckpointRun {
             requested: false,
             changed: false,
             succeeded: true,
+            failures: 0,
             marks: Vec::new(),
             records: Vec::new(),
             recorded,
@@ -134,6 +140,14 @@ impl CheckpointRun {
         self.changed = true;
     }
 
+    /// What may have made the last one fail is over.
+    pub(super) fn retry_at(&mut self, now: Monotonic) {
+        if !self.succeeded {
+            self.failures = 0;
+            self.due = self.due.min(now);
+        }
+    }
+
     /// Notes that there is something to record; the first change after a checkpoint sets the time of the next.
     pub(super) fn note_change(&mut self, now: Now, interval: Duration) {
         if !self.changed {
@@ -161,7 +175,10 @@ impl Storage {
     /// Begins a checkpoint if one is wanted, and takes the next step of the one under way.
     pub(super) fn drive_checkpoint(&mut self, now: Now) {
         let wanted = self.checkpoint.requested || self.journal.wants_checkpoint();
-        let ending = matches!(self.shutdown, Shutdown::Checkpointing | Shutdown::Done);
+        let ending = matches!(
+            self.shutdown,
+            Shutdown::Checkpointing | Shutdown::Retiring | Shutdown::Done
+        );
         let failed_lately = !self.checkpoint.succeeded && self.checkpoint.due > now.monotonic;
         let held = ending || failed_lately;
         if self.checkpoint.phase == Phase::Idle && wanted && !held {
@@ -443,17 +460,30 @@ impl Storage {
                 self.checkpoint.phase = Phase::Idle;
                 self.checkpoint.recorded = std::mem::take(&mut self.checkpoint.recording);
                 self.checkpoint.succeeded = true;
+                self.checkpoint.failures = 0;
                 self.statistics.checkpoints += 1;
                 self.journal.purge_to(self.checkpoint.sequence);
+                self.remove_inherited();
             }
             Err(error) => {
                 tracing::warn!(%error, "a checkpoint could not be recorded; it is tried again");
                 if let Some(shortage) = Shortage::of(&error) {
-                    self.note_exhausted("a checkpoint", shortage);
+                    self.note_exhausted("a checkpoint", shortage, Draw::Structure);
                 }
                 self.abandon_checkpoint();
             }
         }
+    }
+
+    /// What a start had no room for is in segments now.
+    fn remove_inherited(&mut self) {
+        if self.inherited.is_empty() {
+            return;
+        }
+        let (paths, directories) = (std::mem::take(&mut self.inherited), Vec::new());
+        let what = "journal files of the last life";
+        self.operations
+            .issue(Operation::Cleanup { what }, DiskOp::Remove { paths, directories });
     }
 
     pub(super) fn abandon_checkpoint(&mut self) {
@@ -461,6 +491,8 @@ impl Storage {
         self.checkpoint.succeeded = false;
         self.checkpoint.changed = true;
         self.checkpoint.requested = self.shutdown == Shutdown::No;
-        self.checkpoint.due = self.checkpoint.began.after(RETRY_INTERVAL);
+        let doublings = self.checkpoint.failures.min(RETRY_DOUBLINGS_MAX);
+        self.checkpoint.due = self.checkpoint.began.after(RETRY_INTERVAL * (1 << doublings));
+        self.checkpoint.failures += 1;
     }
 }

@@ -4,6 +4,7 @@ use hallows_runtime::{DiskCompletion, DiskOutcome};
 use hallows_types::Now;
 
 use super::Storage;
+use super::space::Draw;
 use crate::journal_block::{EntryKind, Proposed};
 use crate::operations::Operation;
 use crate::settings::PartitionKey;
@@ -46,13 +47,15 @@ impl Storage {
                 file,
             } => self.located(key, (id, offset), position, file, result),
             Operation::TimeLookup { search } => self.time_read(search, result),
-            Operation::FreeBytes => {
-                self.space.measuring = false;
-                if let Ok(DiskOutcome::FreeBytes(free)) = result {
-                    self.space_measured(free);
-                }
-            }
+            Operation::MeasureSpace => self.space_measured(result),
+            Operation::Reserve => self.reserve_done(&result),
+            // What is left of it is covered by the checkpoint, and the next start removes it.
+            Operation::JournalRemoval => self.stopped(true),
             Operation::Cleanup { what } => {
+                if self.space.full {
+                    // It may have made room.
+                    self.space.look_again(self.clock);
+                }
                 if let Err(error) = result {
                     tracing::debug!(what, %error, "cleaning up was not complete; the next start does the rest");
                 }
@@ -95,7 +98,7 @@ impl Storage {
         if let Err(failure) = self.journal.file_step_done(result) {
             self.fail_journal(&failure);
         } else if let Some(shortage) = self.journal.shortage() {
-            self.note_exhausted("a journal file", shortage);
+            self.note_exhausted("a journal file", shortage, Draw::Structure);
         }
     }
 }
@@ -118,7 +121,9 @@ impl Operation {
             | Self::IndexRead { .. }
             | Self::IndexRebuild { .. }
             | Self::TimeLookup { .. }
-            | Self::FreeBytes
+            | Self::MeasureSpace
+            | Self::Reserve
+            | Self::JournalRemoval
             | Self::Cleanup { .. } => None,
         }
     }

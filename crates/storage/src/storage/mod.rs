@@ -1,22 +1,23 @@
 //! The storage of one shard: a synchronous state machine over partitions, journal, pool and checkpoint.
 //!
 //! Each verb has a file: [`append`], [`write`] (tails to segments), [`structure`] (creating, sealing, manifests),
-//! [`read`], [`time`], [`checkpoint`], [`retention`], [`completion`] (what a finished operation means).
+//! [`read`], [`time`], [`checkpoint`], [`retention`], [`space`] (when the disk runs short), [`completion`] (what a
+//! finished operation means).
 
 mod append;
 mod checkpoint;
 mod completion;
 mod read;
 mod retention;
+mod space;
 mod structure;
 mod time;
 mod write;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use bytes::Bytes;
-use hallows_runtime::{DiskOp, DiskToken, Random, Shortage};
+use hallows_runtime::{DiskOp, DiskSpace, DiskToken, Random};
 use hallows_types::{LeaderEpoch, Monotonic, Now, Offset, PartitionId, ShardId};
 use slab::Slab;
 
@@ -25,6 +26,7 @@ pub(crate) use self::read::damaged;
 use self::checkpoint::CheckpointRun;
 use self::read::Loading;
 use self::retention::Expired;
+use self::space::Space;
 use self::time::TimeSearch;
 use crate::error::Failure;
 use crate::event::{Origin, ProducerState, Statistics, StorageEvent};
@@ -34,10 +36,8 @@ use crate::manifest::SegmentId;
 use crate::operations::{Operation, Operations};
 use crate::partition::Partition;
 use crate::pool::Pool;
+use crate::reserve::Reserve;
 use crate::settings::{Durability, LogConfig, PartitionKey, Sabotage, StorageSettings};
-
-/// How often free space is measured while there are appends.
-const SPACE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The logs of one shard and their journal. A synchronous state machine: completions in, operations and events out.
 ///
@@ -65,6 +65,9 @@ pub struct Storage {
     /// The size of the largest batch that was refused for lack of room since [`StorageEvent::Writable`] was last given.
     refused: Option<u64>,
     expired: VecDeque<Expired>,
+    /// Journal files of the last life that hold the only copy of what a start had no room for; the next checkpoint ends
+    /// that, unless a partition fails first.
+    inherited: Vec<String>,
     /// The time of the last call that gave one.
     clock: Monotonic,
     journal_use: JournalUse,
@@ -73,19 +76,6 @@ pub struct Storage {
     searches: Slab<TimeSearch>,
     shutdown: Shutdown,
     statistics: Statistics,
-}
-
-/// What is known of the disk's free space.
-#[derive(Debug)]
-struct Space {
-    /// Whether appends are refused.
-    full: bool,
-    /// Whether there was a shortage since free space was last measured: nothing is tried before the next time.
-    exhausted: bool,
-    measuring: bool,
-    /// Whether anything was appended since the last measurement.
-    stale: bool,
-    due: Monotonic,
 }
 
 /// How far an orderly end is.
@@ -97,6 +87,8 @@ enum Shutdown {
     Draining,
     /// The last checkpoint is under way.
     Checkpointing,
+    /// The journal's files, which nobody needs any more, are being removed.
+    Retiring,
     /// The event was given.
     Done,
 }
@@ -110,6 +102,12 @@ pub(crate) struct Start {
     pub(crate) pool: Pool,
     /// What the checkpoint file says of each partition.
     pub(crate) recorded: BTreeMap<PartitionId, Bytes>,
+    /// Journal files to remove once what the partitions have in memory is in segments.
+    pub(crate) inherited: Vec<String>,
+    pub(crate) reserve: Reserve,
+    pub(crate) space: DiskSpace,
+    /// How many shards share the disk.
+    pub(crate) shard_count: u64,
     pub(crate) seed: u64,
 }
 
@@ -117,6 +115,8 @@ impl Storage {
     pub(crate) fn new(start: Start, now: Now) -> Self {
         let checkpoint_due = now.monotonic.after(start.settings.checkpoint_interval);
         let retention_due = now.monotonic.after(start.settings.retention_check_interval);
+        let tail_bytes = start.partitions.iter().map(|partition| partition.tail.bytes()).sum();
+        let space = Space::new(start.space, start.shard_count, start.reserve, tail_bytes, now.monotonic);
         let mut storage = Self {
             shard: start.shard,
             settings: start.settings,
@@ -129,17 +129,12 @@ impl Storage {
             random: Random::from_seed(start.seed),
             queued: Vec::new(),
             checkpoint: CheckpointRun::new(checkpoint_due, start.recorded),
-            space: Space {
-                full: false,
-                exhausted: false,
-                measuring: false,
-                stale: true,
-                due: now.monotonic,
-            },
-            tail_bytes: 0,
+            space,
+            tail_bytes,
             tail_pressure: false,
             refused: None,
             expired: VecDeque::new(),
+            inherited: start.inherited,
             clock: now.monotonic,
             journal_use: JournalUse::default(),
             retention_due,
@@ -151,6 +146,12 @@ impl Storage {
         for partition in start.partitions {
             let key = storage.insert(partition);
             storage.enqueue(key);
+        }
+        if !storage.inherited.is_empty() {
+            storage.checkpoint.request();
+        }
+        if !storage.space.has_whole_reserve() {
+            storage.note_full("the start");
         }
         storage
     }
@@ -201,6 +202,8 @@ impl Storage {
     pub fn configure(&mut self, key: PartitionKey, config: LogConfig) {
         let partition = self.at_mut(key);
         let raised = config.durability == Durability::Fsync && partition.config.durability != Durability::Fsync;
+        let kept_less = (config.retention_bytes, config.retention_ms)
+            != (partition.config.retention_bytes, partition.config.retention_ms);
         let lowered = config.durability != Durability::Fsync && partition.config.durability == Durability::Fsync;
         partition.config = config;
         if raised {
@@ -213,6 +216,9 @@ impl Storage {
             self.at_mut(key).sync_barrier = None;
         }
         self.at_mut(key).write_forced = true;
+        if kept_less && self.space.full {
+            self.retention_due = self.clock;
+        }
         self.advance(key);
         self.enqueue(key);
     }
@@ -281,6 +287,10 @@ impl Storage {
         queued.append(&mut self.queued);
         self.queued = queued;
         self.journal.flush(&mut self.operations, &mut self.statistics);
+        let prepared_bytes = self.journal.take_prepared_bytes();
+        if prepared_bytes > 0 {
+            self.space.spend(prepared_bytes, self.clock);
+        }
         self.drive_checkpoint(now);
         self.drive_shutdown(now);
         self.operations.drain_into(disk);
@@ -304,14 +314,15 @@ impl Storage {
             // Nothing is begun any more; what is under way ends with completions.
             return Monotonic::NEVER;
         }
-        let space = if self.space.full || self.space.stale {
-            self.space.due
-        } else {
-            Monotonic::NEVER
-        };
-        let expired = self.expired.front().map_or(Monotonic::NEVER, |expired| expired.due);
+        let expired =
+            self.expired.front().map_or(
+                Monotonic::NEVER,
+                |expired| {
+                    if self.space.full { self.clock } else { expired.due }
+                },
+            );
         let checkpoint = self.checkpoint.due();
-        self.retention_due.min(space).min(expired).min(checkpoint)
+        self.retention_due.min(self.space.due()).min(expired).min(checkpoint)
     }
 
     /// Does what is due: checkpoints, retention, expiry.
@@ -320,9 +331,7 @@ impl Storage {
         if self.shutdown != Shutdown::No {
             return;
         }
-        if now.monotonic >= self.space.due && (self.space.full || self.space.stale) {
-            self.measure_space(now);
-        }
+        self.tick_space(now);
         if now.monotonic >= self.retention_due {
             self.retention_due = now.monotonic.after(self.settings.retention_check_interval);
             self.apply_retention(now);
@@ -335,27 +344,47 @@ impl Storage {
     pub fn shut_down(&mut self, _now: Now) {
         if self.shutdown == Shutdown::No {
             self.shutdown = Shutdown::Draining;
+            // The whole reserve is for that now.
+            self.try_again();
         }
     }
 
     fn drive_shutdown(&mut self, now: Now) {
+        if self.space.waits_for_reserve() {
+            return;
+        }
         if self.shutdown == Shutdown::Draining && self.journal.is_idle() && self.checkpoint.is_idle() {
             self.shutdown = Shutdown::Checkpointing;
             self.begin_checkpoint(now);
             self.drive_checkpoint(now);
         }
         let under_way = matches!(self.shutdown, Shutdown::Draining | Shutdown::Checkpointing);
-        if under_way && self.space.exhausted {
+        if under_way && self.space.is_stuck() {
             // Waiting for room could take for ever; what is acknowledged as durable is in the journal.
             self.abandon_checkpoint();
             self.shutdown = Shutdown::Checkpointing;
         }
         if self.shutdown == Shutdown::Checkpointing && self.checkpoint.is_idle() {
-            self.shutdown = Shutdown::Done;
-            let failed = self.partitions.iter().any(|(_, partition)| partition.failure.is_some());
-            let clean = !failed && self.journal.failure().is_none() && self.checkpoint.succeeded();
-            self.events.push_back(StorageEvent::Stopped { clean });
+            if self.is_clean() && self.checkpoint.succeeded() {
+                // Everything in it is in segments, and its room is better used otherwise.
+                self.shutdown = Shutdown::Retiring;
+                let (paths, directories) = (self.journal.retire(), Vec::new());
+                let op = DiskOp::Remove { paths, directories };
+                self.operations.issue(Operation::JournalRemoval, op);
+            } else {
+                self.stopped(false);
+            }
         }
+    }
+
+    fn is_clean(&self) -> bool {
+        let failed = self.partitions.iter().any(|(_, partition)| partition.failure.is_some());
+        !failed && self.journal.failure().is_none()
+    }
+
+    fn stopped(&mut self, clean: bool) {
+        self.shutdown = Shutdown::Done;
+        self.events.push_back(StorageEvent::Stopped { clean });
     }
 
     /// Asserts what must always hold. For tests and simulation.
@@ -447,6 +476,7 @@ impl Storage {
         self.tail_bytes -= partition.tail.release_behind(in_flight);
         if only_journaled || !self.checkpoint.has_record(id) {
             self.journal.pin();
+            self.inherited.clear();
         }
         self.checkpoint_goes_on(waiting);
         self.events.push_back(StorageEvent::Failed { key, failure });
@@ -473,75 +503,23 @@ impl Storage {
         }
     }
 
-    fn measure_space(&mut self, now: Now) {
-        self.space.due = now.monotonic.after(SPACE_CHECK_INTERVAL);
-        self.space.stale = false;
-        if !self.space.measuring {
-            self.space.measuring = true;
-            self.operations.issue(Operation::FreeBytes, DiskOp::FreeBytes);
-        }
-    }
-
-    /// Notes a shortage: what is in memory is tried again after the next look at the disk. Without room appends are
-    /// refused until then; without descriptors they wait, as far as the bounds of journal and tails go.
-    fn note_exhausted(&mut self, what: &str, shortage: Shortage) {
-        self.space.exhausted = true;
-        match shortage {
-            Shortage::Room => self.note_full(what),
-            Shortage::Descriptors => {
-                self.space.stale = true;
-                tracing::error!(
-                    what,
-                    "no file descriptor is left, so it is tried again: raise the limit of open files \
-                    (ulimit -n, LimitNOFILE), or lower max.connections"
-                );
-            }
-        }
-    }
-
-    fn note_full(&mut self, what: &str) {
-        if !self.space.full {
-            tracing::error!(what, "the disk is full: appends are refused until there is room");
-            self.space.full = true;
-        }
-    }
-
-    fn space_measured(&mut self, free_bytes: u64) {
-        let needed = self.settings.disk_reserve_bytes.saturating_add(self.tail_bytes);
-        let full = free_bytes < needed;
-        if std::mem::take(&mut self.space.exhausted) {
-            self.journal.retry_supply();
-            self.enqueue_all();
-        }
-        if full {
-            self.note_full("free space below the reserve");
-        } else if self.space.full {
-            tracing::info!(free_bytes, "there is room on the disk again");
-            self.space.full = false;
-            self.events.push_back(StorageEvent::Writable);
-        }
-    }
-
-    fn enqueue_all(&mut self) {
-        let keys: Vec<_> = self.partitions.iter().map(|(slot, _)| key_of(slot)).collect();
-        keys.into_iter().for_each(|key| self.enqueue(key));
-    }
-
     /// Starts writing every tail when they fill half their bound, so that appends need not be refused, and when a large
-    /// batch was refused all the same: it may want nearly all of the bound.
+    /// batch was refused all the same: it may want nearly all of the bound. On a full disk all are written as they come.
     fn relieve_pressure(&mut self) {
         let bound = self.settings.tail_bytes_max;
         let fits = self
             .refused
             .is_none_or(|size_bytes| self.fits(size_bytes, Origin::Client));
-        if !self.tail_pressure && (self.tail_bytes > bound / 2 || !fits) {
+        let full = self.space.full;
+        if !self.tail_pressure && (self.tail_bytes > bound / 2 || !fits || full) {
             self.tail_pressure = true;
             self.enqueue_all();
-        } else if self.tail_pressure && self.tail_bytes <= bound / 4 && fits {
+        } else if self.tail_pressure && self.tail_bytes <= bound / 4 && fits && !full {
             self.tail_pressure = false;
         }
         let journal_full = self.journal.is_over_bound(Origin::Client);
-        let room = self.tail_bytes <= bound / 2 && fits && !journal_full && !self.space.full;
+        let allowed = self.refused.is_none_or(|size_bytes| self.space.allows(size_bytes));
+        let room = self.tail_bytes <= bound / 2 && fits && !journal_full && !full && allowed;
         if self.refused.is_some() && room {
             self.refused = None;
             self.events.push_back(StorageEvent::Writable);

@@ -320,10 +320,12 @@ impl Storage {
                 self.close(surplus);
             }
             Ok(other) => unreachable!("opening gives a file, not {other:?}"),
-            Err(error) => {
+            Err(error) if self.pool.is_referred(id) => {
                 let failure = missing_or_unreadable(id, &error);
                 self.loading.failures.insert(id, failure);
             }
+            // It was deleted meanwhile, and whoever asks again is told so.
+            Err(_) => {}
         }
         let waiters = self.loading.files.remove(&id).unwrap_or_default();
         self.wake(waiters);
@@ -446,8 +448,11 @@ impl Storage {
     }
 
     fn index_failed(&mut self, id: SegmentId, failure: Failure) {
-        tracing::error!(segment = %id, %failure, "a segment cannot be read");
-        self.loading.failures.insert(id, failure);
+        // One that was deleted meanwhile is no failure; whoever asks again is told so.
+        if self.pool.is_referred(id) {
+            tracing::error!(segment = %id, %failure, "a segment cannot be read");
+            self.loading.failures.insert(id, failure);
+        }
         let waiters = self.loading.indexes.remove(&id).unwrap_or_default();
         self.wake(waiters);
     }

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use hallows_runtime::DiskOp;
-use hallows_types::{Monotonic, Now, Offset, WallTime};
+use hallows_types::{Monotonic, Now, Offset, PartitionId, WallTime};
 
 use super::{Storage, key_of};
 use crate::manifest::SegmentId;
 use crate::operations::Operation;
-use crate::partition::Partition;
+use crate::partition::{DroppedSegment, Partition};
 use crate::settings::PartitionKey;
 
 /// Segments whose files go at a certain time.
@@ -30,20 +30,27 @@ impl Storage {
                 continue;
             };
             expire_producers(partition, now.wall);
-            close_old(partition, now.wall);
+            let mut changed = close_old(partition, now.wall);
             let start = retained_start(partition, now.wall);
             if start > partition.log_start_next {
                 tracing::info!(partition = %partition.id, log_start = %start, "retention moves the log start");
                 partition.log_start_next = start;
                 partition.structure += 1;
+                changed = true;
             }
-            self.enqueue(key);
+            if changed {
+                self.enqueue(key);
+            }
         }
     }
 
-    /// Files of segments that a partition no longer lists go after its delay.
-    pub(super) fn expire_segments(&mut self, key: PartitionKey, ids: Vec<SegmentId>) {
-        let unreferred: Vec<_> = ids.into_iter().filter(|id| self.pool.release(*id)).collect();
+    /// Files of segments that a partition no longer lists go after its delay, or at once while the disk is full: whoever
+    /// reads one has it open.
+    pub(super) fn expire_segments(&mut self, key: PartitionKey, dropped: &[DroppedSegment]) {
+        let sent = dropped.iter().filter(|segment| self.pool.is_shared(segment.id));
+        note_held(self.at(key).id, sent.map(|segment| u64::from(segment.size_bytes)).sum());
+        let ids = dropped.iter().map(|segment| segment.id);
+        let unreferred: Vec<_> = ids.filter(|id| self.pool.release(*id)).collect();
         if unreferred.is_empty() {
             return;
         }
@@ -55,7 +62,12 @@ impl Storage {
 
     /// Unlinks what is due.
     pub(super) fn unlink_expired(&mut self, now: Now) {
-        while self.expired.front().is_some_and(|expired| expired.due <= now.monotonic) {
+        let full = self.space.full;
+        while self
+            .expired
+            .front()
+            .is_some_and(|expired| full || expired.due <= now.monotonic)
+        {
             let expired = self.expired.pop_front().expect("just seen");
             self.statistics.segments_removed += crate::codec::to_u64(expired.ids.len());
             let paths = expired
@@ -71,6 +83,14 @@ impl Storage {
     }
 }
 
+/// Says what deleted records still take: the room of a file that is being read is free once the reader has it.
+pub(super) fn note_held(partition: PartitionId, size_bytes: u64) {
+    if size_bytes > 0 {
+        tracing::info!(%partition, size_bytes, "readers still hold deleted segments: their room is free once what is being \
+            sent to them has left, at the latest when connection.stall.timeout.ms closes their connections");
+    }
+}
+
 fn expire_producers(partition: &mut Partition, now: WallTime) {
     let expiration = i64::try_from(partition.config.producer_id_expiration_ms).unwrap_or(i64::MAX);
     let expired = partition.producers.expire(WallTime(now.0.saturating_sub(expiration)));
@@ -79,20 +99,22 @@ fn expire_producers(partition: &mut Partition, now: WallTime) {
     }
 }
 
-/// A growing segment whose age is up is closed, so that its records can expire too.
-fn close_old(partition: &mut Partition, now: WallTime) {
+/// A growing segment whose age is up is closed, so that its records can expire too. Whether that was so.
+fn close_old(partition: &mut Partition, now: WallTime) -> bool {
     let retention_ms = partition.config.retention_ms.unwrap_or(u64::MAX);
     let segment_ms = partition.config.segment_ms;
     let committed = partition.high_watermark == partition.log_end;
     let Some(last) = partition.segments.back_mut() else {
-        return;
+        return false;
     };
     let age = u64::try_from(now.0.saturating_sub(last.created.0)).unwrap_or(0);
     let record_age = u64::try_from(now.0.saturating_sub(last.largest_timestamp.0)).unwrap_or(0);
-    if !last.closed && last.size > 0 && committed && (age >= segment_ms || record_age > retention_ms) {
+    let closes = !last.closed && last.size > 0 && committed && (age >= segment_ms || record_age > retention_ms);
+    if closes {
         last.closed = true;
         partition.write_forced = true;
     }
+    closes
 }
 
 /// The first offset that retention leaves.

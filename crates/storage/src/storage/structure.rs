@@ -10,6 +10,8 @@ use hallows_runtime::{DiskOp, DiskOutcome, Shortage};
 use hallows_types::PartitionId;
 
 use super::Storage;
+use super::retention::note_held;
+use super::space::Draw;
 use crate::error::Failure;
 use crate::manifest::{self, SegmentId};
 use crate::operations::Operation;
@@ -135,7 +137,7 @@ impl Storage {
             op,
         );
         match Shortage::of(error) {
-            Some(shortage) => self.note_exhausted("creating a segment", shortage),
+            Some(shortage) => self.note_exhausted("creating a segment", shortage, Draw::Structure),
             None => self.fail(key, Failure::write(id.log_path(), error)),
         }
     }
@@ -149,7 +151,7 @@ impl Storage {
         }
         if let Err(error) = result {
             if let Some(shortage) = Shortage::of(&error) {
-                self.note_exhausted("a manifest", shortage);
+                self.note_exhausted("a manifest", shortage, Draw::Structure);
             } else {
                 let path = manifest::path(partition.id);
                 self.fail(key, Failure::write(path, &error));
@@ -161,7 +163,7 @@ impl Storage {
         let omitted = std::mem::take(&mut partition.manifest_omits);
         let dropped = partition.drop_first(&omitted);
         self.move_log_start(key, log_start);
-        self.expire_segments(key, dropped);
+        self.expire_segments(key, &dropped);
         self.checkpoint_manifest_done();
         self.enqueue(key);
     }
@@ -236,6 +238,20 @@ impl Storage {
             ids.push(id);
         }
         let mut paths = vec![manifest::path(partition.id)];
+        let open = partition
+            .segments
+            .iter()
+            .filter_map(|segment| Some((segment.file()?, segment.written)));
+        let sent: u64 = open
+            .filter(|(file, _)| file.is_shared())
+            .map(|(_, written)| u64::from(written))
+            .sum();
+        let sealed = partition
+            .segments
+            .iter()
+            .filter(|segment| self.pool.is_shared(segment.id));
+        let sent = sent + sealed.map(|segment| u64::from(segment.size)).sum::<u64>();
+        note_held(partition.id, sent);
         for id in ids {
             if self.pool.release(id) {
                 self.statistics.segments_removed += 1;

@@ -5,6 +5,7 @@ use hallows_runtime::{DiskOp, DiskOutcome, Shortage};
 use hallows_types::Now;
 
 use super::Storage;
+use super::space::Draw;
 use crate::codec::to_usize;
 use crate::error::Failure;
 use crate::manifest::SegmentId;
@@ -32,7 +33,7 @@ impl Storage {
         if partition.failure.is_some() || self.space.exhausted {
             return;
         }
-        if write_is_due(partition, self.tail_pressure) {
+        if write_is_due(partition, self.tail_pressure) && !self.space.records_wait {
             self.write_segment(now, key);
         }
         self.drive_structure(key);
@@ -82,7 +83,7 @@ impl Storage {
         if let Err(error) = result {
             if let Some(shortage) = Shortage::of(&error) {
                 // The batches are still in memory (and in the journal): the same bytes are written again later.
-                self.note_exhausted("a segment write", shortage);
+                self.note_exhausted("a segment write", shortage, Draw::Records);
                 return;
             }
             let failure = Failure::write(write.segment.log_path(), &error);

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use hallows_runtime::{AlignedBuffer, DirectoryEntry, Disk, File, FileHandle, OpenMode, Random};
+use hallows_runtime::{AlignedBuffer, DirectoryEntry, Disk, DiskSpace, File, FileHandle, OpenMode, Random};
 
 /// Writes are torn at multiples of this.
 const SECTOR: usize = 512;
@@ -37,6 +37,11 @@ struct State {
     /// So many changes still happen; all later ones fail.
     changes_left: Cell<Option<u64>>,
     free_bytes: u64,
+    total_bytes: u64,
+    free_files: Option<u64>,
+    /// Whether what is left is a quota's, which the file system does not tell.
+    quota: bool,
+    gone: bool,
     read_only: bool,
     zeros: Vec<u64>,
     written_back: Vec<(u64, u64)>,
@@ -70,6 +75,7 @@ impl MemoryDisk {
     pub fn new() -> Self {
         let disk = Self::default();
         disk.lock().free_bytes = u64::MAX;
+        disk.lock().total_bytes = u64::MAX;
         disk
     }
 
@@ -82,6 +88,7 @@ impl MemoryDisk {
         let state = self.lock();
         let mut after = State {
             free_bytes: state.free_bytes,
+            total_bytes: state.total_bytes,
             ..State::default()
         };
         for contents in &state.files {
@@ -112,6 +119,7 @@ impl MemoryDisk {
             names: state.names.clone(),
             durable_names: state.durable_names.clone(),
             free_bytes: state.free_bytes,
+            total_bytes: state.total_bytes,
             ..State::default()
         };
         Self(Arc::new(Mutex::new(after)))
@@ -119,6 +127,31 @@ impl MemoryDisk {
 
     pub fn set_free_bytes(&self, free_bytes: u64) {
         self.lock().free_bytes = free_bytes;
+    }
+
+    /// As [`MemoryDisk::set_free_bytes`], by a quota that the file system says nothing of.
+    pub fn set_quota(&self, free_bytes: u64) {
+        self.set_free_bytes(free_bytes);
+        self.lock().quota = true;
+    }
+
+    /// How many more files the disk says there may be.
+    pub fn set_free_files(&self, free_files: u64) {
+        self.lock().free_files = Some(free_files);
+    }
+
+    pub fn free_bytes(&self) -> u64 {
+        self.lock().free_bytes
+    }
+
+    /// The size that the disk says it has.
+    pub fn set_total_bytes(&self, total_bytes: u64) {
+        self.lock().total_bytes = total_bytes;
+    }
+
+    /// The data directory is removed while it is used.
+    pub fn disappear(&self) {
+        self.lock().gone = true;
     }
 
     pub fn set_read_only(&self, read_only: bool) {
@@ -257,12 +290,30 @@ impl State {
     fn spend(&mut self, bytes: usize) -> io::Result<()> {
         let bytes = bytes as u64;
         if bytes > self.free_bytes {
-            return Err(io::ErrorKind::StorageFull.into());
+            let kind = if self.quota {
+                io::ErrorKind::QuotaExceeded
+            } else {
+                io::ErrorKind::StorageFull
+            };
+            return Err(kind.into());
         }
         if self.free_bytes != u64::MAX {
             self.free_bytes -= bytes;
         }
         Ok(())
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        if self.free_bytes != u64::MAX {
+            self.free_bytes += bytes as u64;
+        }
+    }
+
+    /// A file has lost its name, or another file has got it.
+    fn unlinked(&mut self, inode: Option<usize>) {
+        if let Some(inode) = inode {
+            self.give_back(self.files[inode].current.len());
+        }
     }
 }
 
@@ -339,8 +390,9 @@ impl File for MemoryFile {
         let mut state = self.disk.lock();
         state.check(&self.path, Fault::Write)?;
         let size = usize::try_from(size).expect("small");
-        let grown = size.saturating_sub(state.files[self.inode].current.len());
-        state.spend(grown)?;
+        let before = state.files[self.inode].current.len();
+        state.spend(size.saturating_sub(before))?;
+        state.give_back(before.saturating_sub(size));
         let change = Change::Resize(size);
         let contents = &mut state.files[self.inode];
         apply(&mut contents.current, &change);
@@ -409,14 +461,16 @@ impl Disk for MemoryDisk {
         let mut state = self.lock();
         state.check(to, Fault::Write)?;
         let inode = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        state.names.insert(to.to_owned(), inode);
+        let replaced = state.names.insert(to.to_owned(), inode);
+        state.unlinked(replaced);
         Ok(())
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
         let mut state = self.lock();
         state.check(path, Fault::Write)?;
-        state.names.remove(path);
+        let removed = state.names.remove(path);
+        state.unlinked(removed);
         Ok(())
     }
 
@@ -453,8 +507,16 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
-    fn free_bytes(&self) -> io::Result<u64> {
-        Ok(self.lock().free_bytes)
+    fn space(&self) -> io::Result<DiskSpace> {
+        let state = self.lock();
+        if state.gone {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(DiskSpace {
+            free_bytes: if state.quota { u64::MAX } else { state.free_bytes },
+            total_bytes: state.total_bytes,
+            free_files: state.free_files,
+        })
     }
 
     fn alignment(&self) -> usize {

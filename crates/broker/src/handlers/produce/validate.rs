@@ -14,8 +14,9 @@ use hallows_types::{LeaderEpoch, Offset, PartitionId, WallTime};
 
 use super::{Validated, append};
 use crate::context::{Outcome, RequestContext};
-use crate::errors::{batch_code, record_code};
+use crate::errors::{append_code, append_reason, batch_code, record_code};
 use crate::metadata::Topic;
+use crate::op::AppendFailure;
 use crate::rows::RowKey;
 use crate::shard::{Life, Shard};
 
@@ -39,6 +40,13 @@ impl Refusal {
             code,
             message: None,
             record_index: None,
+        }
+    }
+
+    pub(super) fn of_append(failure: &AppendFailure) -> Self {
+        Self {
+            message: append_reason(failure),
+            ..Self::code(append_code(failure))
         }
     }
 }

@@ -7,15 +7,15 @@ mod file;
 mod probe;
 
 use std::fs;
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use file::RealFile;
 pub use probe::DiskProbe;
 use probe::probe_direct;
 
-use crate::disk::{DirectoryEntry, Disk, FileHandle, OpenMode, parent};
+use crate::disk::{DirectoryEntry, Disk, DiskSpace, FileHandle, OpenMode, Shortage, parent};
 
 /// The file that is locked while a process has the data directory.
 const LOCK_FILE: &str = "hallows.lock";
@@ -37,8 +37,7 @@ pub enum RealDiskError {
     /// It cannot be created, read or written.
     #[error(
         "cannot use the data directory {}: {action} failed: {source}. \
-         Make it a directory that this user may read and write, on a file system mounted for writing, \
-         or point `log.dirs` at another one.", path.display()
+         {} or point `log.dirs` at another one.", path.display(), way_out(source)
     )]
     Unusable {
         /// The data directory.
@@ -51,6 +50,16 @@ pub enum RealDiskError {
     },
 }
 
+/// What helps against an error of the data directory, as the beginning of a sentence.
+fn way_out(error: &io::Error) -> &'static str {
+    match (Shortage::of(error), error.kind()) {
+        (Some(Shortage::Room), _) => "Its file system, or the quota of this user, is full: free some space or inodes,",
+        (Some(Shortage::Descriptors), _) => "No file descriptor is left: raise the limit of open files (ulimit -n),",
+        (None, io::ErrorKind::ReadOnlyFilesystem) => "Its file system is mounted read-only: mount it for writing,",
+        (None, _) => "Make it a directory that this user may read and write,",
+    }
+}
+
 /// A data directory, locked for this process.
 pub struct RealDisk {
     root: PathBuf,
@@ -58,7 +67,7 @@ pub struct RealDisk {
     directory: fs::File,
     probe: DiskProbe,
     /// Held for its lock.
-    _lock: fs::File,
+    lock: fs::File,
 }
 
 impl RealDisk {
@@ -75,11 +84,11 @@ impl RealDisk {
         fs::create_dir_all(&root).map_err(fail("creating it"))?;
         let directory = fs::File::open(&root).map_err(fail("opening it"))?;
         let lock = lock(&root)?;
-        let probe = probe_direct(&root).map_err(fail("writing a probe file"))?;
+        let probe = probe_direct(&root, &lock).map_err(fail("writing a probe file"))?;
         Ok(Self {
             directory,
             probe,
-            _lock: lock,
+            lock,
             root,
         })
     }
@@ -94,6 +103,23 @@ impl RealDisk {
     #[must_use]
     pub const fn probe(&self) -> &DiskProbe {
         &self.probe
+    }
+
+    /// Whether the locked file still has its name: it goes with the directory, and before everything in it.
+    fn check_presence(&self) -> io::Result<()> {
+        let path = self.root.join(LOCK_FILE);
+        let gone = |why: &str| io::Error::new(io::ErrorKind::NotFound, format!("{} {why}", path.display()));
+        let named = match fs::metadata(&path) {
+            Ok(named) => named,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone("was removed")),
+            Err(error) => return Err(error),
+        };
+        let locked = self.lock.metadata()?;
+        if (named.dev(), named.ino()) == (locked.dev(), locked.ino()) {
+            Ok(())
+        } else {
+            Err(gone("is another file now"))
+        }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -125,12 +151,12 @@ fn lock(root: &Path) -> Result<fs::File, RealDiskError> {
         Err(fs::TryLockError::WouldBlock) => return Err(locked(root, &mut file)),
         Err(fs::TryLockError::Error(source)) => return Err(fail("locking its lock file")(source)),
     }
-    // The number only serves the message to a second process; the lock itself is the kernel's.
-    let recorded = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
-    recorded.map_err(fail("writing its lock file"))?;
+    // The number only serves the message to a second process; the lock itself is the kernel's. It is written over the
+    // one before, as long as any: a full disk might not give back the room of a shorter file.
+    match file.write_all_at(format!("{:<19}\n", std::process::id()).as_bytes(), 0) {
+        Err(error) if Shortage::of(&error) == Some(Shortage::Room) => {}
+        recorded => recorded.map_err(fail("writing its lock file"))?,
+    }
     Ok(file)
 }
 
@@ -230,9 +256,14 @@ impl Disk for RealDisk {
         Ok(())
     }
 
-    fn free_bytes(&self) -> io::Result<u64> {
+    fn space(&self) -> io::Result<DiskSpace> {
+        self.check_presence()?;
         let status = rustix::fs::fstatvfs(&self.directory)?;
-        Ok(status.f_bavail.saturating_mul(status.f_frsize))
+        Ok(DiskSpace {
+            free_bytes: status.f_bavail.saturating_mul(status.f_frsize),
+            total_bytes: status.f_blocks.saturating_mul(status.f_frsize),
+            free_files: (status.f_files > 0).then_some(status.f_favail),
+        })
     }
 
     fn alignment(&self) -> usize {
