@@ -26,6 +26,11 @@ struct SmallDisk {
 impl SmallDisk {
     /// Mounts ext4 in a file; `None` where that is not possible.
     fn mount() -> Option<Self> {
+        Self::mount_with(&[])
+    }
+
+    /// The same with further options of `mkfs`.
+    fn mount_with(options: &[&str]) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let disk = Self { folder };
         let image = File::create(disk.image());
@@ -33,7 +38,8 @@ impl SmallDisk {
         fs::create_dir(disk.mount_point()).expect("a mount point");
         // No blocks are kept for root, who the broker is.
         let mkfs = ["-q", "-F", "-m", "0"];
-        let make = Command::new("mkfs.ext4").args(mkfs).arg(disk.image()).output();
+        let mut make = Command::new("mkfs.ext4");
+        let make = make.args(mkfs).args(options).arg(disk.image()).output();
         if make.is_ok_and(|output| output.status.success()) && disk.attach() {
             return Some(disk);
         }
@@ -76,6 +82,18 @@ impl SmallDisk {
             assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::StorageFull));
             ballast.sync_all().expect("what was written has its room");
         }
+    }
+
+    /// Another process makes files until there can be no more.
+    fn use_up_inodes(&self) {
+        fs::create_dir(self.mount_point().join("files")).expect("a folder");
+        let path = |number: u32| self.mount_point().join("files").join(number.to_string());
+        let error = (0..).map(|number| File::create(path(number))).find_map(Result::err);
+        assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::StorageFull));
+    }
+
+    fn give_inodes_back(&self) {
+        fs::remove_dir_all(self.mount_point().join("files")).expect("they can be removed");
     }
 
     /// The kernel finds an error of the file system, as it does on a failing disk.
@@ -279,4 +297,33 @@ fn a_data_directory_that_is_removed_under_a_broker_ends_in_words() {
     });
     assert!(told.contains("the data directory is gone while it is used"), "{told}");
     assert_eq!(broker.stop().code(), Some(1), "not everything could be written");
+}
+
+#[test]
+fn a_file_system_without_inodes_has_the_same_way_out() {
+    let Some(disk) = SmallDisk::mount_with(&["-N", "512"]) else {
+        return println!("{SKIPPED}");
+    };
+    let broker = Broker::start_with(&disk.data(), &["--shards", "2"]);
+    for topic in ["old", "new"] {
+        broker.succeed(&["topic", "create", topic, "--partitions", "64"]);
+        broker.succeed_with_input(&["produce", topic, "--partition", "0"], b"x\n");
+    }
+    disk.use_up_inodes();
+    let mut told = String::new();
+    until("appends are refused", || {
+        let output = broker.run_with_input(&["produce", "new", "--timeout", "1"], b"x\n");
+        told = String::from_utf8_lossy(&output.stderr).into_owned();
+        !output.status.success()
+    });
+    assert!(told.contains("the disk is full"), "{told}");
+    let broker = {
+        broker.kill();
+        Broker::start_with(&disk.data(), &["--shards", "2"])
+    };
+    broker.succeed(&["consume", "old", "--from-beginning", "--num", "1"]);
+    broker.succeed(&["topic", "alter", "new", "--config", "retention.ms=1000000"]);
+    disk.give_inodes_back();
+    until("appends resume", || produces(&broker));
+    assert_eq!(broker.stop().code(), Some(0));
 }

@@ -57,16 +57,14 @@ impl Recovery {
         let measure = || disk.space().map_err(|source| cannot("measure", ".", source));
         let shard_count = u16::try_from(shards.len()).expect("shards are bounded by cores");
         let settings = self.settings.bounded(measure()?.total_bytes, u64::from(shard_count));
-        let journals: Result<Vec<_>, _> = (0..shard_count)
-            .map(ShardId)
-            .zip(seeds)
-            .map(|(shard, seed)| self.create_journal(shard, *seed, &settings))
-            .collect();
+        let journals = (0..shard_count).map(ShardId).zip(seeds);
+        let journals = journals.map(|(shard, seed)| self.create_journal(shard, *seed, &settings));
+        let journals = journals.collect::<Result<Vec<_>, _>>()?;
         let reserves = reserve::open(disk, shard_count, piece_bytes(&settings), measure()?.free_bytes)
             .map_err(|source| cannot("prepare", reserve::DIRECTORY, source))?;
         let space = measure()?;
         let mut storages = Vec::with_capacity(shards.len());
-        let made = journals?.into_iter().zip(reserves);
+        let made = journals.into_iter().zip(reserves);
         for (number, ((recovered, pool), (journal, reserve))) in shards.into_iter().zip(pools).zip(made).enumerate() {
             let shard = ShardId(u16::try_from(number).expect("shards are bounded by cores"));
             let partitions = recovered.into_iter().map(|recovered| recovered.partition).collect();

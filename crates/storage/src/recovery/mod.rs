@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use hallows_runtime::{Disk, OpenMode};
+use hallows_runtime::{Disk, OpenMode, Shortage};
 use hallows_types::{Now, Offset, PartitionId, ShardId};
 
 pub use self::batches::Batches;
@@ -242,6 +242,9 @@ fn read_full(file: &hallows_runtime::FileHandle, buffer: &mut [u8], offset: u64)
 
 fn cannot(action: &'static str, path: &str, source: io::Error) -> OpenError {
     let advice = match source.kind() {
+        _ if Shortage::of(&source) == Some(Shortage::Descriptors) => {
+            "No file descriptor is left: raise the limit of open files (ulimit -n, LimitNOFILE) and start again"
+        }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "The directory must be writable by this user: change its owner or mode, or point log.dirs elsewhere"
         }

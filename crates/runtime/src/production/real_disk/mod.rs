@@ -312,6 +312,47 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_is_removed_or_replaced_is_gone() {
+        let changes: [fn(&Path); 3] = [
+            |path| fs::remove_dir_all(path).expect("removed"),
+            |path| fs::rename(path, path.with_extension("elsewhere")).expect("moved"),
+            |path| {
+                fs::remove_file(path.join(LOCK_FILE)).expect("removed");
+                fs::write(path.join(LOCK_FILE), b"").expect("replaced");
+            },
+        ];
+        for change in changes {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let path = directory.path().join("data");
+            let disk = RealDisk::open(&path).expect("a fresh directory opens");
+            let space = disk.space().expect("it is there");
+            assert!(space.free_bytes <= space.total_bytes, "{space:?}");
+            change(&path);
+            let error = disk.space().expect_err("it is gone");
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
+            assert!(error.to_string().contains(LOCK_FILE), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_used_is_told_with_the_way_out_of_its_reason() {
+        for (errno, advice) in [
+            (28, "is full: free some space or inodes, or point"),
+            (122, "quota of this user, is full"),
+            (30, "mounted read-only: mount it for writing, or point"),
+            (24, "raise the limit of open files"),
+            (13, "Make it a directory that this user may read and write, or point"),
+        ] {
+            let error = RealDiskError::Unusable {
+                path: PathBuf::from("data"),
+                action: "opening its lock file",
+                source: io::Error::from_raw_os_error(errno),
+            };
+            assert!(error.to_string().contains(advice), "{error}");
+        }
+    }
+
+    #[test]
     fn a_file_in_the_way_is_named() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("occupied");
