@@ -5,6 +5,7 @@ mod common;
 
 use common::driver::{Driver, open, split};
 use common::{batch, config, disk::MemoryDisk, partition, settings};
+use hallows_runtime::DiskOp;
 use hallows_storage::{
     AppendError, Durability, Failure, LogConfig, Origin, PartitionKey, StorageEvent, StorageSettings,
 };
@@ -171,8 +172,9 @@ fn deleted_records_make_room_at_once_whatever_the_delay() {
     wait(&mut driver, 2000);
     assert!(driver.events.contains(&StorageEvent::LogStart { key }));
     assert!(driver.events.contains(&StorageEvent::Writable));
-    let logs = driver.disk.paths_ending(".log").len();
-    assert!(logs <= 2, "{logs} segments are left of an empty log");
+    let logs = driver.disk.paths_ending(".log");
+    let left: usize = logs.iter().map(|path| driver.disk.bytes(path).len()).sum();
+    assert_eq!(left, 0, "bytes of an empty log");
     resumes(&mut driver, key);
 }
 
@@ -226,7 +228,7 @@ fn a_killed_node_starts_on_a_full_disk_again_and_again() {
     let disk = MemoryDisk::new();
     let mut driver = open(&disk, &held(), &[], 0);
     let key = driver.create(id, &log);
-    for number in 0..150_u8 {
+    for number in 0..250_u8 {
         driver.append(key, batch(1, &[number; 900], 0)).expect("room");
         driver.settle();
     }
@@ -241,7 +243,7 @@ fn a_killed_node_starts_on_a_full_disk_again_and_again() {
         let key = driver.key(id);
         assert_eq!(
             driver.storage.partition(key).high_watermark(),
-            Offset(150),
+            Offset(250),
             "start {start}"
         );
         assert_eq!(driver.read_all(key, Offset(0)), bytes, "start {start}");
@@ -269,7 +271,65 @@ fn a_killed_node_starts_on_a_full_disk_again_and_again() {
     let key = driver.key(id);
     let read = driver.read_all(key, Offset(0));
     assert!(read.starts_with(&bytes));
-    assert_eq!(split(&read).len(), 151);
+    assert_eq!(split(&read).len(), 251);
+}
+
+#[test]
+fn starts_without_room_that_are_killed_at_once_lose_nothing() {
+    let id = partition(1, 0);
+    let log = class(Durability::Fsync);
+    let mut driver = open(&MemoryDisk::new(), &held(), &[], 0);
+    let key = driver.create(id, &log);
+    for number in 0..150_u8 {
+        driver.append(key, batch(1, &[number; 900], 0)).expect("room");
+        driver.settle();
+    }
+    let bytes = driver.read_all(key, Offset(0));
+    let mut disk = driver.disk.process_kill();
+    for start in 1..4 {
+        disk.set_free_bytes(0);
+        let mut driver = open(&disk, &held(), &[(id, log.clone())], start * 100_000);
+        // Nothing is written any more, and whatever goes is gone.
+        driver.settle_without(|op| !matches!(op, DiskOp::Remove { .. }));
+        let partition = driver.storage.partition(driver.key(id));
+        assert_eq!(partition.high_watermark(), Offset(150), "start {start}");
+        disk = driver.disk.process_kill();
+    }
+    disk.set_free_bytes(u64::MAX);
+    let mut driver = open(&disk, &held(), &[(id, log)], 900_000);
+    let key = driver.key(id);
+    assert_eq!(driver.read_all(key, Offset(0)), bytes);
+}
+
+#[test]
+fn records_leave_half_of_the_reserve_to_what_leads_out() {
+    let disk = MemoryDisk::new();
+    let mut driver = open(&disk, &held(), &[], 0);
+    // Much waits in memory: neither a full segment nor the length of a tail has it written.
+    let lazy = LogConfig {
+        segment_bytes: 1 << 20,
+        ..class(Durability::Memory)
+    };
+    let keys: Vec<_> = (0..5).map(|index| driver.create(partition(1, index), &lazy)).collect();
+    for key in keys.iter().cycle().take(5 * 100) {
+        driver.append(*key, batch(1, &[7; 900], 0)).expect("room");
+        driver.settle();
+    }
+    disk.set_free_bytes(0);
+    for key in &keys {
+        driver.append(*key, batch(1, &[7; 900], 0)).expect("not known yet");
+    }
+    for _ in 0..300 {
+        driver.pass(10);
+        // Another process takes what is given back.
+        disk.set_free_bytes(0);
+    }
+    assert!(pieces(&driver) > 1, "{} pieces are left", pieces(&driver));
+    driver.storage.remove_partition(keys[0]);
+    wait(&mut driver, 2000);
+    for key in &keys[1..] {
+        assert_eq!(driver.storage.partition(*key).high_watermark(), Offset(101));
+    }
 }
 
 #[test]
@@ -336,6 +396,15 @@ fn a_quota_that_the_file_system_does_not_tell_is_a_full_disk_too() {
     driver
         .append(key, batch(1, b"x", 0))
         .expect_err("still full: nothing was freed");
+    let missing = PIECE_BYTES * (PIECES - pieces(&driver)) as u64;
+    disk.set_quota(missing + PIECE_BYTES / 2);
+    driver.events.clear();
+    wait(&mut driver, 3000);
+    assert!(!driver.events.contains(&StorageEvent::Writable));
+    assert_eq!(pieces(&driver), PIECES, "the reserve comes first");
+    driver
+        .append(key, batch(1, b"x", 0))
+        .expect_err("still full: there is no room beyond the reserve");
     driver.events.clear();
     disk.set_quota(ROOM);
     wait(&mut driver, 3000);
