@@ -22,6 +22,28 @@ pub enum BootError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The data directory is another node's.
+    #[error(
+        "cannot start: the data directory is that of node {owner}, and `node.id` is {configured}. \
+         Set `node.id` to {owner}, or point `log.dirs` at a directory of this node's own"
+    )]
+    OtherNode {
+        /// Whose it is.
+        owner: i32,
+        /// Who was to be started.
+        configured: i32,
+    },
+    /// The data directory is of another cluster.
+    #[error(
+        "cannot start: the data directory belongs to cluster {owner}, and `cluster.id` is {configured}. \
+         Set `cluster.id` to {owner} or leave it out, or point `log.dirs` at a directory of that cluster"
+    )]
+    OtherCluster {
+        /// Whose it is.
+        owner: String,
+        /// Which was to be started.
+        configured: String,
+    },
     /// The metadata log cannot be read, so nobody knows what exists.
     #[error("cannot start: the metadata log failed: {0}")]
     Metadata(hallows_storage::Failure),
@@ -89,6 +111,9 @@ pub fn boot_with(
         cluster_id: fresh_cluster_id(&config, random),
         node_id: config.node_id,
     };
+    if let Some(owner) = Recovery::owner(&*disk)? {
+        check_owner(&config, &owner)?;
+    }
     let sabotage = settings.sabotage;
     let mut recovery = Recovery::begin(Arc::clone(&disk), settings, || fresh)?;
     let was_clean = recovery.was_clean();
@@ -114,13 +139,14 @@ pub fn boot_with(
         .map(|shard| shard.iter().map(Recovered::id).collect())
         .collect();
     let identity = NodeIdentity {
-        cluster_id: cluster_id_text(&config, recovery.identity()).into(),
+        cluster_id: crate::base64::encode_uuid(recovery.identity().cluster_id).into(),
         node_id: config.node_id,
         advertised: options.advertised,
     };
     let seeds: Vec<u64> = (0..options.shards).map(|_| random.next_u64()).collect();
     let storages = recovery.finish(placed, now, &seeds)?;
     let config = config.with_dynamic(&crate::settings::dynamic_overrides(&image));
+    crate::settings::tell_missing_replicas(None, config.min_insync_replicas);
     let memory = MemoryBudget::new(config.memory_bytes_max);
     let mut start = Start {
         config: Arc::new(config),
@@ -292,19 +318,29 @@ fn report_damage(placed: &[Vec<Recovered>]) {
     }
 }
 
-/// A fresh directory's id: what `cluster.id` says if it is 22 characters of base64, or a random one.
+/// A directory keeps its node and its cluster: clients, groups and other nodes know it by them.
+fn check_owner(config: &BrokerConfig, owner: &Identity) -> Result<(), BootError> {
+    if config.node_id != owner.node_id {
+        return Err(BootError::OtherNode {
+            owner: owner.node_id,
+            configured: config.node_id,
+        });
+    }
+    let owner = crate::base64::encode_uuid(owner.cluster_id);
+    match &config.cluster_id {
+        Some(configured) if *configured != owner => Err(BootError::OtherCluster {
+            owner,
+            configured: configured.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A fresh directory's id: what `cluster.id` says, or a random one.
 fn fresh_cluster_id(config: &BrokerConfig, random: &mut Random) -> [u8; 16] {
     config
         .cluster_id
         .as_deref()
         .and_then(crate::base64::decode_uuid)
         .unwrap_or_else(|| random.uuid())
-}
-
-/// What clients see: `cluster.id` as it stands, or the directory's id.
-fn cluster_id_text(config: &BrokerConfig, identity: &Identity) -> String {
-    config
-        .cluster_id
-        .clone()
-        .unwrap_or_else(|| crate::base64::encode_uuid(identity.cluster_id))
 }

@@ -217,7 +217,11 @@ impl Shard {
             return;
         }
         let dynamic = crate::settings::dynamic_overrides(&self.image);
+        let wanted = self.config.min_insync_replicas;
         self.view.config = Arc::new(self.config.with_dynamic(&dynamic));
+        if self.controller.is_some() && self.config.min_insync_replicas != wanted {
+            crate::settings::tell_missing_replicas(None, self.config.min_insync_replicas);
+        }
         self.resolve_topic_configs();
         let image = Arc::clone(&self.image);
         for topic in image.topics.values() {

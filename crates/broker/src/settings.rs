@@ -8,6 +8,7 @@ use hallows_storage::{LogConfig, StorageSettings};
 
 use hallows_types::TopicId;
 
+use crate::handlers::REPLICAS;
 use crate::metadata::{DynamicResource, Image, Topic};
 use crate::shard::Shard;
 
@@ -36,9 +37,15 @@ impl Shard {
 
     /// Resolves the settings of one topic anew, or forgets them with the topic.
     pub(crate) fn resolve_topic_config(&mut self, id: TopicId) {
-        match self.image.topic_by_id(id) {
-            Some(topic) => drop(self.topic_configs.insert(id, topic_config(&self.config, topic))),
-            None => drop(self.topic_configs.remove(&id)),
+        let Some(topic) = self.image.topic_by_id(id) else {
+            self.topic_configs.remove(&id);
+            return;
+        };
+        let (name, resolved) = (Arc::clone(&topic.name), topic_config(&self.config, topic));
+        let before = self.topic_configs.insert(id, resolved);
+        let wanted = resolved.min_insync_replicas;
+        if self.controller.is_some() && before.map(|before| before.min_insync_replicas) != Some(wanted) {
+            tell_missing_replicas(Some(&name), wanted);
         }
     }
 
@@ -46,6 +53,18 @@ impl Shard {
     pub(crate) fn resolve_topic_configs(&mut self) {
         let resolved = |topic: &Arc<Topic>| (topic.id, topic_config(&self.config, topic));
         self.topic_configs = self.image.topics.values().map(resolved).collect();
+    }
+}
+
+/// Says that acks=all will be refused, where more replicas are asked for than there are; without a topic, for all
+/// topics that have no value of their own.
+pub(crate) fn tell_missing_replicas(topic: Option<&str>, wanted: u32) {
+    if wanted > REPLICAS {
+        tracing::warn!(
+            topic,
+            "min.insync.replicas is {wanted}, and a partition has {REPLICAS} replica here: \
+             batches with acks=all will be refused with NOT_ENOUGH_REPLICAS"
+        );
     }
 }
 

@@ -7,15 +7,18 @@
 use crate::contradictions;
 use crate::dynamic::DynamicBrokerOverrides;
 use crate::effective::Effective;
-use crate::error::ConfigErrors;
+use crate::error::{ConfigErrors, ConfigWarnings};
 use crate::listener::{self, Listener};
 use crate::sources::{self, Sources, StaticValues};
+use crate::value;
 use crate::words::{Durability, TimestampType};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 const MS_PER_MINUTE: u64 = 60_000;
-const MS_PER_HOUR: u64 = 3_600_000;
+pub(crate) const MS_PER_HOUR: u64 = 3_600_000;
+/// The value of Kafka's settings of flushing that asks for none.
+pub(crate) const NEVER_FLUSHED: u64 = i64::MAX.unsigned_abs();
 const CHECKED: &str = "the text was checked when it was given";
 
 /// Everything a broker is told at its start, and the dynamic values on top of it.
@@ -27,9 +30,9 @@ pub struct BrokerConfig {
     pub cluster_id: Option<String>,
     /// `broker.rack`.
     pub rack: Option<String>,
-    /// `listeners`, in order; all of them plaintext.
+    /// `listeners` without those of `controller.listener.names`, in order; all of them plaintext.
     pub listeners: Vec<Listener>,
-    /// `advertised.listeners`, or `listeners`. A host of `None` stands for this machine's name, a port of 0 for
+    /// `advertised.listeners` without those of `controller.listener.names`, or `listeners`. A host of `None` stands for this machine's name, a port of 0 for
     /// the port the listener of the same name got.
     pub advertised_listeners: Vec<Listener>,
     /// The one directory of `log.dirs` or `log.dir`.
@@ -43,8 +46,6 @@ pub struct BrokerConfig {
 
     /// `num.partitions`.
     pub partitions_default: u32,
-    /// `default.replication.factor`.
-    pub replication_factor_default: u32,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
     /// `delete.topic.enable`.
@@ -121,8 +122,10 @@ pub struct BrokerConfig {
     pub batch_bytes_max: u32,
     /// `min.insync.replicas`, for topics without their own.
     pub min_insync_replicas: u32,
-    /// `unclean.leader.election.enable`, for topics without their own.
-    pub unclean_leader_election: bool,
+    /// Whether `log.flush.interval.messages` asks for syncs, for topics without their own.
+    pub flush_by_count: bool,
+    /// Whether `log.flush.interval.ms` or `log.flush.scheduler.interval.ms` asks for syncs, for topics without their own.
+    pub flush_by_time: bool,
     /// `journal.bytes.max`, per shard.
     pub journal_bytes_max: u64,
     /// `journal.file.bytes`.
@@ -154,8 +157,6 @@ pub struct BrokerConfig {
     pub offsets_retention_check_interval_ms: u64,
     /// `offsets.topic.num.partitions`.
     pub offsets_topic_partitions: u32,
-    /// `offsets.topic.replication.factor`.
-    pub offsets_topic_replication_factor: u32,
     /// `offsets.topic.segment.bytes`.
     pub offsets_topic_segment_bytes: u32,
 
@@ -165,6 +166,17 @@ pub struct BrokerConfig {
     pub dynamic: DynamicBrokerOverrides,
 }
 
+/// A configuration and what its reader should hear about it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Loaded {
+    /// What holds.
+    pub config: BrokerConfig,
+    /// What was given and changes nothing.
+    pub warnings: ConfigWarnings,
+    /// Variables of the environment that look like ours and are those of a service manager.
+    pub passed_over: Vec<String>,
+}
+
 impl Default for BrokerConfig {
     fn default() -> Self {
         Self::from_layers(&StaticValues::default(), &DynamicBrokerOverrides::default())
@@ -172,19 +184,34 @@ impl Default for BrokerConfig {
 }
 
 impl BrokerConfig {
-    /// Reads, checks and merges all sources.
+    /// Reads, checks and merges all sources; what changes nothing is dropped without a word.
     ///
     /// # Errors
-    /// Every wrong line of every source and every contradiction at once.
+    /// Those of [`Self::load_telling`].
     pub fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
-        let (statics, mut errors) = sources::merge(sources);
-        let config = Self::from_layers(&statics, &DynamicBrokerOverrides::default());
+        Self::load_telling(sources).map(|loaded| loaded.config)
+    }
+
+    /// Reads, checks and merges all sources, and tells what there is to say beside it.
+    ///
+    /// # Errors
+    /// Every wrong line of every source and every contradiction at once; with [`Sources::strict`], every warning too.
+    pub fn load_telling(sources: &Sources) -> Result<Loaded, ConfigErrors> {
+        let merged = sources::merge(sources);
+        let (mut errors, mut warnings) = (merged.errors, merged.warnings);
+        let config = Self::from_layers(&merged.statics, &DynamicBrokerOverrides::default());
         contradictions::find(&config, &mut errors);
-        if errors.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigErrors(errors))
+        if sources.strict {
+            errors.append(&mut warnings);
         }
+        if !errors.is_empty() {
+            return Err(ConfigErrors(errors));
+        }
+        Ok(Loaded {
+            config,
+            warnings: ConfigWarnings(warnings),
+            passed_over: merged.passed_over,
+        })
     }
 
     /// The configuration with other dynamic values on top of what the broker was started with.
@@ -200,10 +227,8 @@ impl BrokerConfig {
 
     fn from_layers(statics: &StaticValues, dynamic: &DynamicBrokerOverrides) -> Self {
         let values = Effective { statics, dynamic };
-        let listeners = listener::parse_list(&values.text("listeners").expect("it has a default")).expect(CHECKED);
-        let advertised = values
-            .text("advertised.listeners")
-            .map(|text| listener::parse_list(&text).expect(CHECKED));
+        let listeners = client_listeners(values, "listeners").expect("it has a default");
+        let advertised = client_listeners(values, "advertised.listeners");
         Self {
             node_id: node_id(values),
             cluster_id: values.text("cluster.id"),
@@ -215,7 +240,6 @@ impl BrokerConfig {
             poll_spin_us: values.u32("poll.spin.us"),
             compute_threads: values.u32("compute.threads"),
             partitions_default: values.u32("num.partitions"),
-            replication_factor_default: values.u32("default.replication.factor"),
             auto_create_topics: values.boolean("auto.create.topics.enable"),
             delete_topics: values.boolean("delete.topic.enable"),
             partitions_max: values.u32("partitions.max"),
@@ -253,7 +277,8 @@ impl BrokerConfig {
             timestamp_after_ms_max: values.u64("log.message.timestamp.after.max.ms"),
             batch_bytes_max: values.u32("message.max.bytes"),
             min_insync_replicas: values.u32("min.insync.replicas"),
-            unclean_leader_election: values.boolean("unclean.leader.election.enable"),
+            flush_by_count: values.u64("log.flush.interval.messages") < NEVER_FLUSHED,
+            flush_by_time: flush_ms(values) < NEVER_FLUSHED,
             journal_bytes_max: values.u64("journal.bytes.max"),
             journal_file_bytes: values.u64("journal.file.bytes"),
             tail_bytes_max: values.u64("tail.bytes.max"),
@@ -269,7 +294,6 @@ impl BrokerConfig {
             offsets_retention_ms: values.u64("offsets.retention.minutes") * MS_PER_MINUTE,
             offsets_retention_check_interval_ms: values.u64("offsets.retention.check.interval.ms"),
             offsets_topic_partitions: values.u32("offsets.topic.num.partitions"),
-            offsets_topic_replication_factor: values.u32("offsets.topic.replication.factor"),
             offsets_topic_segment_bytes: values.u32("offsets.topic.segment.bytes"),
             statics: statics.clone(),
             dynamic: dynamic.clone(),
@@ -282,6 +306,21 @@ impl BrokerConfig {
             dynamic: &self.dynamic,
         }
     }
+}
+
+/// The listeners of a setting that are for clients; `None` when none were given.
+fn client_listeners(values: Effective<'_>, name: &str) -> Option<Vec<Listener>> {
+    let listeners = listener::parse_list(&values.text(name)?).expect(CHECKED);
+    let controllers = controller_listeners(values);
+    let is_for_clients = |listener: &Listener| !controllers.contains(&listener.name);
+    Some(listeners.into_iter().filter(is_for_clients).collect())
+}
+
+/// The names of `controller.listener.names`, in upper case.
+pub(crate) fn controller_listeners(values: Effective<'_>) -> Vec<String> {
+    let names = values.text("controller.listener.names").unwrap_or_default();
+    let upper = |name: &String| name.to_ascii_uppercase();
+    value::members(&names).iter().map(upper).collect()
 }
 
 fn data_directory(values: Effective<'_>) -> String {
@@ -315,6 +354,14 @@ fn segment_ms(values: Effective<'_>) -> u64 {
     values
         .limit("log.roll.ms")
         .unwrap_or_else(|| values.u64("log.roll.hours") * MS_PER_HOUR)
+}
+
+/// The `flush.ms` of topics without their own.
+pub(crate) fn flush_ms(values: Effective<'_>) -> u64 {
+    let every = values.limit("log.flush.interval.ms");
+    every
+        .or_else(|| values.limit("log.flush.scheduler.interval.ms"))
+        .unwrap_or(NEVER_FLUSHED)
 }
 
 fn durability(values: Effective<'_>) -> Durability {

@@ -28,8 +28,18 @@ type Check = fn(&mut Found<'_>);
 /// Each comparison with the settings it reads.
 const CHECKS: &[(&[&str], Check)] = &[
     (&["node.id", "broker.id"], check_node_id),
-    (&["listeners", "listener.security.protocol.map"], check_listeners),
-    (&["listeners", "advertised.listeners"], check_advertised),
+    (
+        &[
+            "listeners",
+            "listener.security.protocol.map",
+            "controller.listener.names",
+        ],
+        check_listeners,
+    ),
+    (
+        &["listeners", "advertised.listeners", "controller.listener.names"],
+        check_advertised,
+    ),
     (
         &["group.min.session.timeout.ms", "group.max.session.timeout.ms"],
         check_session_timeouts,
@@ -87,6 +97,13 @@ fn check_listeners(found: &mut Found<'_>) {
         .text("listener.security.protocol.map")
         .unwrap_or_default();
     let map = listener::protocol_map(&map).expect("the text was checked when it was given");
+    if found.config.listeners.is_empty() {
+        found.push(
+            "listeners",
+            "`controller.listener.names` keeps all of them from clients.".into(),
+            "Add a listener for clients, such as PLAINTEXT://:9092.",
+        );
+    }
     let (mut names, mut addresses) = (BTreeSet::new(), BTreeSet::new());
     for listener in &found.config.listeners {
         if !names.insert(&listener.name) {
@@ -115,14 +132,26 @@ fn check_listeners(found: &mut Found<'_>) {
             None => found.push(
                 "listeners",
                 format!("{} has no protocol in `listener.security.protocol.map`.", listener.name),
-                "Map it to PLAINTEXT there, or remove the listener; a CONTROLLER listener is not needed.",
+                "Map it to PLAINTEXT there, or remove the listener; one for controllers belongs into `controller.listener.names`.",
             ),
         }
     }
 }
 
 fn check_advertised(found: &mut Found<'_>) {
+    if found.config.effective().given("advertised.listeners").is_none() {
+        // What is told then is known when the listeners are open: this machine's name in place of every interface.
+        return;
+    }
+    let mut names = BTreeSet::new();
     for advertised in &found.config.advertised_listeners {
+        if !names.insert(&advertised.name) {
+            let why = format!(
+                "the name {} stands there twice, and clients are told one address.",
+                advertised.name
+            );
+            found.push("advertised.listeners", why, "Remove one of the two.");
+        }
         if !found
             .config
             .listeners

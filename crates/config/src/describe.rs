@@ -7,11 +7,12 @@
 //! # Source
 //! Apache Kafka 4.3.1's answers; `ConfigHelper` for the order of synonyms.
 
-use crate::broker_config::BrokerConfig;
+use crate::broker_config::{BrokerConfig, MS_PER_HOUR, flush_ms};
 use crate::dynamic::Target;
+use crate::effective::Effective;
 use crate::setting::{Kind, Resource, Setting};
 use crate::settings;
-use crate::topic_config::TopicOverrides;
+use crate::topic_config::{TopicConfig, TopicOverrides};
 use crate::value;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -99,6 +100,11 @@ pub fn describe_topic(broker: &BrokerConfig, overrides: &TopicOverrides) -> Vec<
             }
             None => inherited_value(broker, setting),
         };
+        // What holds: settings of flushing make it stronger.
+        let text = match setting.name {
+            "durability" => Some(TopicConfig::resolve(broker, overrides).durability.word().to_string()),
+            _ => text,
+        };
         described(setting, text, synonyms)
     };
     sorted(settings::all(Resource::Topic).map(describe).collect())
@@ -174,13 +180,20 @@ fn inherited_value(broker: &BrokerConfig, setting: &Setting) -> Option<String> {
     match setting.name {
         "retention.ms" => Some(unlimited(broker.retention_ms)),
         "segment.ms" => Some(broker.segment_ms.to_string()),
-        // Fixed to one value that the broker's names spell in other units.
-        "segment.jitter.ms" | "flush.ms" => setting.default.map(String::from),
+        "segment.jitter.ms" => Some(roll_jitter_ms(broker.effective()).to_string()),
+        "flush.ms" => Some(flush_ms(broker.effective()).to_string()),
         _ => match setting.synonyms.first() {
             Some(synonym) => broker.effective().text(synonym),
             None => setting.default.map(String::from),
         },
     }
+}
+
+/// The `segment.jitter.ms` of topics without their own.
+fn roll_jitter_ms(values: Effective<'_>) -> u64 {
+    values
+        .limit("log.roll.jitter.ms")
+        .unwrap_or_else(|| values.u64("log.roll.jitter.hours") * MS_PER_HOUR)
 }
 
 fn inherited_synonyms(broker: &BrokerConfig, setting: &'static Setting) -> Vec<Synonym> {

@@ -52,6 +52,11 @@ pub enum Problem {
         /// Why, and what to do instead.
         advice: &'static str,
     },
+    /// A setting that is stored and described and changes nothing.
+    Inert {
+        /// Completes "because ...".
+        reason: &'static str,
+    },
     /// The text is not of the setting's type.
     Malformed {
         /// What was given; `None` when it must not be shown.
@@ -150,6 +155,7 @@ impl fmt::Display for ConfigError {
                 f,
                 "`{name}` is a setting of Apache Kafka that means nothing here: {advice}"
             ),
+            Problem::Inert { reason } => write!(f, "`{name}` changes nothing here, because {reason}. Remove it."),
             Problem::Malformed { value, expected } => {
                 write!(
                     f,
@@ -199,6 +205,55 @@ impl core::error::Error for ConfigError {}
 
 fn shown(value: Option<&str>) -> String {
     value.map_or_else(String::new, |value| alloc::format!(" = `{value}`"))
+}
+
+/// What was given at the start and changes nothing here, in the order of the sources.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ConfigWarnings(
+    /// Each with [`Problem::Meaningless`] or [`Problem::Inert`].
+    pub Vec<ConfigError>,
+);
+
+impl ConfigWarnings {
+    /// One line per cause, with all names it holds for and where they stand.
+    fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<(&str, Vec<&ConfigError>)> = Vec::new();
+        for warning in &self.0 {
+            let (Problem::Meaningless { advice: why } | Problem::Inert { reason: why }) = &warning.problem else {
+                continue;
+            };
+            match lines.iter_mut().find(|(known, _)| known == why) {
+                Some((_, alike)) => alike.push(warning),
+                None => lines.push((why, alloc::vec![warning])),
+            }
+        }
+        lines.into_iter().map(|(why, alike)| Self::line(why, &alike)).collect()
+    }
+
+    fn line(why: &str, alike: &[&ConfigError]) -> String {
+        let named: Vec<String> = alike
+            .iter()
+            .map(|warning| match &warning.place {
+                // There is one file.
+                Place::File { line, .. } => alloc::format!("`{}` (line {line})", warning.name),
+                place => alloc::format!("{place}`{}`", warning.name),
+            })
+            .collect();
+        let remove = if why.ends_with('.') { "" } else { ". Remove it." };
+        alloc::format!("{}: {why}{remove}", named.join(", "))
+    }
+}
+
+impl fmt::Display for ConfigWarnings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        let settings = if count == 1 { "setting" } else { "settings" };
+        write!(
+            f,
+            "{count} {settings} of the configuration change nothing here; --strict refuses them:"
+        )?;
+        self.lines().iter().try_for_each(|line| write!(f, "\n  - {line}"))
+    }
 }
 
 /// All mistakes of a configuration, in the order of the sources.

@@ -7,7 +7,7 @@
 //!
 //! Invariants: a setting is named in one place; a default is within its bounds; where the name is Apache Kafka's,
 //! so is the default, except for those a test lists with their reasons. A value that could not be honoured is
-//! refused, never ignored. This crate never does I/O: the caller hands over the text of the file and the
+//! refused; one that has nothing to say here is passed over with a warning, and never in silence. This crate never does I/O: the caller hands over the text of the file and the
 //! environment's pairs.
 //!
 //! The crate `config` is not used: it merges sources into one tree of values keyed by nested names, in which
@@ -35,12 +35,12 @@ mod topic_config;
 mod value;
 mod words;
 
-pub use broker_config::BrokerConfig;
+pub use broker_config::{BrokerConfig, Loaded};
 pub use describe::{
     ConfigSource, DescribedSetting, Synonym, describe_all_brokers, describe_broker, describe_group, describe_topic,
 };
 pub use dynamic::{DynamicBrokerOverrides, Target};
-pub use error::{ConfigError, ConfigErrors, Place, Problem};
+pub use error::{ConfigError, ConfigErrors, ConfigWarnings, Place, Problem};
 pub use listener::Listener;
 pub use setting::{Resource, Setting};
 pub use sources::{

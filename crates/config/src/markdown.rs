@@ -1,6 +1,6 @@
 //! Writes `docs/config.md` from the table, so that the two cannot disagree.
 
-use crate::meaningless::{MEANINGLESS, MEANINGLESS_FOR_TOPICS, Meaningless};
+use crate::meaningless::{AtStart, MEANINGLESS, MEANINGLESS_FOR_TOPICS, Meaningless};
 use crate::setting::{Bounds, Honoured, Kind, Origin, Resource, Setting};
 use crate::settings;
 use crate::value;
@@ -20,6 +20,7 @@ All mistakes of all layers are reported at once, and nothing starts until they a
 Names that Apache Kafka has too mean the same as there.
 *Changes* tells when a broker setting may change: before the start only, for one broker, or cluster-wide.
 A setting marked *fixed* is described to clients, but any other value is refused, for the reason given.
+A setting marked *inert* takes every value and is described with it, but changes nothing, for the reason given; at a start with another value than the default, a warning says so.
 Names marked † exist only here.
 ";
 
@@ -32,10 +33,13 @@ pub fn render() -> String {
     text.push_str(&section("Group settings", Resource::Group));
     text.push_str("\n## Kafka's names that mean nothing here\n\n");
     text.push_str(
-        "A file with one of these is refused, and the message says what to do instead.\n\n| name | why |\n|---|---|\n",
+        "A broker that is started with one of these passes it over with a warning that names all of them at once, or \
+         refuses to start where the value expects something that would not come; `--strict` refuses them all. \
+         A topic, or a change over the wire, with one of them is always refused.\n\n\
+         | name | at the start | why |\n|---|---|---|\n",
     );
     for line in MEANINGLESS.iter().chain(MEANINGLESS_FOR_TOPICS) {
-        text.push_str(&refused_row(line));
+        text.push_str(&meaningless_row(line));
     }
     text
 }
@@ -69,6 +73,7 @@ fn row(setting: &Setting) -> String {
     };
     let fixed = match setting.honoured {
         Honoured::Honoured => String::new(),
+        Honoured::Inert { reason } => format!(" *Inert: {reason}.*"),
         Honoured::FixedForNow { reason, .. } => format!(" *Fixed: {reason}.*"),
     };
     format!(
@@ -92,15 +97,20 @@ fn values(setting: &Setting) -> String {
         Bounds::OnePath => "one directory".to_string(),
         Bounds::Listeners => "`NAME://host:port`, ...".to_string(),
         Bounds::ProtocolMap => "`NAME:PROTOCOL`, ...".to_string(),
+        Bounds::Replicas => "`*`, `PARTITION:BROKER`, ...".to_string(),
         _ => value::bounds_in_words(setting),
     }
 }
 
-fn refused_row(line: &Meaningless) -> String {
+fn meaningless_row(line: &Meaningless) -> String {
     let mut letters = line.advice.chars();
     let first = letters
         .next()
         .map(|letter| letter.to_uppercase().to_string())
         .unwrap_or_default();
-    format!("| `{}` | {first}{} |\n", line.name, letters.as_str())
+    let at_start = match line.at_start {
+        AtStart::Warned => "warned".to_string(),
+        AtStart::Refused { words, .. } => format!("refused {words}"),
+    };
+    format!("| `{}` | {at_start} | {first}{} |\n", line.name, letters.as_str())
 }

@@ -172,6 +172,10 @@ pub enum Bounds {
     Listeners,
     /// A list of `NAME:PROTOCOL`.
     ProtocolMap,
+    /// Empty, `*`, or a list of `PARTITION:BROKER`.
+    Replicas,
+    /// A cluster's id: 16 bytes in the letters of Kafka's ids.
+    ClusterId,
     /// Exactly one path.
     OnePath,
 }
@@ -213,6 +217,12 @@ pub enum Origin {
 pub enum Honoured {
     /// Every value within the bounds takes effect.
     Honoured,
+    /// Every value within the bounds is stored and described, and none of them changes anything: what it asks for
+    /// cannot arise here, or is done better anyway.
+    Inert {
+        /// Why; the end of a sentence that begins with "because".
+        reason: &'static str,
+    },
     /// The setting is described, but any value except its default and `allowed` is refused: accepting it would be a lie.
     FixedForNow {
         /// Further values, beside the default, that describe what happens anyway.
@@ -359,6 +369,13 @@ impl Setting {
     #[must_use]
     pub const fn synonyms(mut self, names: &'static [&'static str]) -> Self {
         self.synonyms = names;
+        self
+    }
+
+    /// Takes every value and does nothing with it, for a reason that completes "because ...".
+    #[must_use]
+    pub const fn inert(mut self, reason: &'static str) -> Self {
+        self.honoured = Honoured::Inert { reason };
         self
     }
 

@@ -6,7 +6,7 @@
 use crate::error::{ConfigError, Place, Problem};
 use crate::meaningless;
 use crate::properties;
-use crate::setting::{Resource, Setting};
+use crate::setting::{Honoured, Resource, Setting};
 use crate::settings;
 use crate::suggest;
 use crate::value;
@@ -41,6 +41,8 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// Settings given as flags, by the setting's own name.
     pub flags: Vec<(String, String)>,
+    /// Whether what changes nothing is an error instead of a warning.
+    pub strict: bool,
 }
 
 impl Sources {
@@ -77,34 +79,73 @@ impl StaticValues {
     }
 }
 
-/// Reads all layers: the values that are right each for itself, and every unknown, meaningless or malformed line.
-pub(crate) fn merge(sources: &Sources) -> (StaticValues, Vec<ConfigError>) {
-    let mut errors = Vec::new();
-    let mut merged = BTreeMap::new();
-    for layer in [
-        read_file(sources, &mut errors),
-        read_environment(sources),
-        read_flags(sources),
-    ] {
-        let mut checked: Vec<(&'static Setting, String, Place)> = Vec::new();
-        for (name, text, place) in layer {
-            match check(Resource::Broker, &name, &text, &place) {
-                Ok(setting) => checked.push((setting, text, place)),
-                Err(error) => errors.push(error),
-            }
-        }
+/// What all layers say together.
+#[derive(Default)]
+pub(crate) struct Merged {
+    /// The values that are right each for itself.
+    pub(crate) statics: StaticValues,
+    /// Every unknown, refused or malformed line.
+    pub(crate) errors: Vec<ConfigError>,
+    /// Every line that changes nothing.
+    pub(crate) warnings: Vec<ConfigError>,
+    /// Variables that are not ours although they begin so.
+    pub(crate) passed_over: Vec<String>,
+}
+
+/// Reads all layers.
+pub(crate) fn merge(sources: &Sources) -> Merged {
+    let mut merged = Merged::default();
+    let file = read_file(sources, &mut merged.errors);
+    let environment = read_environment(sources, &mut merged.passed_over);
+    for layer in [file, environment, read_flags(sources)] {
+        let checked: Vec<(&'static Setting, String, Place)> = layer
+            .into_iter()
+            .filter_map(|(name, text, place)| Some((merged.check(&name, &text, &place)?, text, place)))
+            .collect();
+        let values = &mut merged.statics.0;
         for (setting, _, _) in &checked {
             for synonym in setting.synonyms {
-                merged.remove(synonym);
+                values.remove(synonym);
             }
         }
-        merged.extend(
+        values.extend(
             checked
                 .into_iter()
                 .map(|(setting, text, place)| (setting.name, (String::from(text.trim()), place))),
         );
     }
-    (StaticValues(merged), errors)
+    merged
+}
+
+impl Merged {
+    /// The setting of a line that is right for itself; what is wrong with it, or says nothing, is noted.
+    fn check(&mut self, name: &str, text: &str, place: &Place) -> Option<&'static Setting> {
+        match check(Resource::Broker, name, text, place) {
+            Ok(setting) => {
+                if let Some(problem) = idle(setting, text) {
+                    self.warnings.push(ConfigError::new(name, place, problem));
+                }
+                Some(setting)
+            }
+            Err(error) => {
+                let meaningless = meaningless::find(Resource::Broker, name);
+                match meaningless.filter(|meaningless| !meaningless.refuses(text)) {
+                    Some(_) => self.warnings.push(error),
+                    None => self.errors.push(error),
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Why a valid value changes nothing, if it does not.
+fn idle(setting: &Setting, text: &str) -> Option<Problem> {
+    let given = value::read(setting.kind, text).map(|value| value.to_text());
+    match setting.honoured {
+        Honoured::Inert { reason } if given.as_deref() != setting.default => Some(Problem::Inert { reason }),
+        _ => None,
+    }
 }
 
 /// Finds the setting and checks its value for itself.
@@ -136,8 +177,10 @@ pub fn validate_group(name: &str, text: &str) -> Result<(), ConfigError> {
 /// [`Problem::Unknown`] with a guess, or [`Problem::Meaningless`].
 pub(crate) fn find(resource: Resource, name: &str, place: &Place) -> Result<&'static Setting, ConfigError> {
     settings::find(resource, name).ok_or_else(|| {
-        let problem = match meaningless::advice(resource, name) {
-            Some(advice) => Problem::Meaningless { advice },
+        let problem = match meaningless::find(resource, name) {
+            Some(meaningless) => Problem::Meaningless {
+                advice: meaningless.advice,
+            },
             None => Problem::Unknown {
                 resource: resource.word(),
                 suggestion: suggestion(resource, name, place),
@@ -194,22 +237,48 @@ fn read_file(sources: &Sources, errors: &mut Vec<ConfigError>) -> Layer {
     layer
 }
 
-fn read_environment(sources: &Sources) -> Layer {
-    let mut layer: Layer = sources
-        .environment
-        .iter()
-        .filter(|(variable, _)| !ENVIRONMENT_RESERVED.contains(&variable.as_str()))
-        .filter_map(|(variable, text)| {
-            let name = variable
-                .strip_prefix(ENVIRONMENT_PREFIX)?
-                .to_ascii_lowercase()
-                .replace('_', ".");
-            Some((name, text.clone(), Place::Environment(variable.clone())))
-        })
-        .collect();
+fn read_environment(sources: &Sources, passed_over: &mut Vec<String>) -> Layer {
+    let mut layer = Layer::new();
+    for (variable, text) in &sources.environment {
+        let Some(name) = variable.strip_prefix(ENVIRONMENT_PREFIX) else {
+            continue;
+        };
+        if ENVIRONMENT_RESERVED.contains(&variable.as_str()) {
+            continue;
+        }
+        if is_service_variable(name, text) {
+            passed_over.push(variable.clone());
+            continue;
+        }
+        let name = name.to_ascii_lowercase().replace('_', ".");
+        layer.push((name, text.clone(), Place::Environment(variable.clone())));
+    }
     // The environment has no order of its own; messages should have one.
     layer.sort_by(|left, right| left.0.cmp(&right.0));
+    passed_over.sort_unstable();
     layer
+}
+
+/// Whether Kubernetes gives this variable (here without our prefix) to every container beside a service whose name
+/// begins like the program's: `SERVICE_HOST`, `SERVICE_PORT` and `SERVICE_PORT_<NAME>`, `PORT`, and
+/// `PORT_<NUMBER>_<PROTOCOL>` alone and with `_PROTO`, `_PORT` or `_ADDR`, each perhaps behind the rest of the
+/// service's name.
+fn is_service_variable(name: &str, text: &str) -> bool {
+    let is_url = ["tcp://", "udp://", "sctp://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme));
+    let parts: Vec<&str> = name.split('_').collect();
+    if parts.ends_with(&["SERVICE", "HOST"]) || parts.windows(2).any(|pair| pair == ["SERVICE", "PORT"]) {
+        return true;
+    }
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_protocol = |part: &str| matches!(part, "TCP" | "UDP" | "SCTP");
+    match parts.as_slice() {
+        [.., "PORT", number, protocol] if is_number(number) && is_protocol(protocol) => true,
+        [.., "PORT", number, protocol, "PROTO" | "PORT" | "ADDR"] if is_number(number) && is_protocol(protocol) => true,
+        [.., "PORT"] => is_url,
+        _ => false,
+    }
 }
 
 fn read_flags(sources: &Sources) -> Layer {

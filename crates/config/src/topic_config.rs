@@ -1,6 +1,6 @@
 //! The configuration of one topic: its own values over what it inherits from the broker.
 
-use crate::broker_config::BrokerConfig;
+use crate::broker_config::{BrokerConfig, NEVER_FLUSHED};
 use crate::error::{ConfigError, Place, Problem};
 use crate::setting::{Kind, Resource};
 use crate::settings;
@@ -147,7 +147,7 @@ impl TopicOverrides {
 /// What holds for one topic.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TopicConfig {
-    /// `durability`.
+    /// `durability`, or `fsync` where `flush.messages` or `flush.ms` asks for syncs.
     pub durability: Durability,
     /// `cleanup.policy`.
     pub cleanup_policy: CleanupPolicy,
@@ -175,8 +175,6 @@ pub struct TopicConfig {
     pub timestamp_after_ms_max: u64,
     /// `min.insync.replicas`.
     pub min_insync_replicas: u32,
-    /// `unclean.leader.election.enable`.
-    pub unclean_leader_election: bool,
 }
 
 impl TopicConfig {
@@ -185,9 +183,7 @@ impl TopicConfig {
     pub fn resolve(broker: &BrokerConfig, overrides: &TopicOverrides) -> Self {
         let word = |name| overrides.get(name);
         Self {
-            durability: word("durability")
-                .and_then(Durability::from_word)
-                .unwrap_or(broker.durability),
+            durability: durability(broker, overrides),
             cleanup_policy: cleanup_policy(overrides),
             segment_bytes: overrides.u32("segment.bytes").unwrap_or(broker.segment_bytes),
             segment_ms: overrides.u64("segment.ms").unwrap_or(broker.segment_ms),
@@ -215,12 +211,20 @@ impl TopicConfig {
             min_insync_replicas: overrides
                 .u32("min.insync.replicas")
                 .unwrap_or(broker.min_insync_replicas),
-            unclean_leader_election: match overrides.value("unclean.leader.election.enable") {
-                Some(Value::Boolean(enabled)) => enabled,
-                _ => broker.unclean_leader_election,
-            },
         }
     }
+}
+
+/// Kafka's settings of flushing ask for a sync after so many records or so much time; before every acknowledgement
+/// is sooner than any of them.
+fn durability(broker: &BrokerConfig, overrides: &TopicOverrides) -> Durability {
+    let asks = |name| overrides.u64(name).map(|every| every < NEVER_FLUSHED);
+    let by_count = asks("flush.messages").unwrap_or(broker.flush_by_count);
+    if by_count || asks("flush.ms").unwrap_or(broker.flush_by_time) {
+        return Durability::Fsync;
+    }
+    let own = overrides.get("durability").and_then(Durability::from_word);
+    own.unwrap_or(broker.durability)
 }
 
 /// The broker's `log.cleanup.policy` is fixed to `delete`, so only the topic's own value matters.

@@ -115,9 +115,27 @@ fn within(bounds: Bounds, value: &Value) -> bool {
             !members.is_empty() && members.iter().all(|member| listener::parse_one(member).is_some())
         }
         (Bounds::ProtocolMap, Value::Text(text)) => listener::protocol_map(text).is_some(),
+        (Bounds::Replicas, Value::List(members)) => {
+            *members == ["*"] || members.iter().all(|member| is_replica(member))
+        }
+        (Bounds::ClusterId, Value::Text(text)) => is_cluster_id(text),
         (Bounds::OnePath, Value::List(members)) => members.len() == 1,
         _ => false,
     }
+}
+
+/// Whether this is `PARTITION:BROKER`, both of them plain numbers.
+fn is_replica(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once(':')
+        .is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
+}
+
+/// Whether this is what Kafka makes of 16 bytes: 22 letters of base64 for addresses, the last of which has only two
+/// bits to say.
+fn is_cluster_id(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    text.len() == 22 && text.bytes().all(is_letter) && text.ends_with(['A', 'Q', 'g', 'w'])
 }
 
 /// A sensitive value must not reach a log by way of an error.
@@ -165,6 +183,10 @@ pub(crate) fn bounds_in_words(setting: &Setting) -> String {
         Bounds::EachOf(words) => format!("a list of `{}`", words.join("`, `")),
         Bounds::Listeners => "a list of `NAME://host:port`, for example `PLAINTEXT://127.0.0.1:9092`".into(),
         Bounds::ProtocolMap => "a list of `NAME:PROTOCOL`, for example `INTERNAL:PLAINTEXT`".into(),
+        Bounds::Replicas => "empty, `*`, or a list of `PARTITION:BROKER`".into(),
+        Bounds::ClusterId => {
+            "22 letters of base64 that stand for 16 bytes, for example `AAAAAAAAAAAAAAAAAAAAAQ`".into()
+        }
         Bounds::OnePath => "exactly one directory, since one process keeps all its data in one place".into(),
     }
 }

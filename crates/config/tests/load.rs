@@ -1,6 +1,6 @@
 //! Layers, values and contradictions of the broker's configuration, and every message a person can meet.
 
-use hallows_config::{BrokerConfig, Durability, DynamicBrokerOverrides, Listener, Sources, Target};
+use hallows_config::{BrokerConfig, Durability, DynamicBrokerOverrides, Listener, Loaded, Sources, Target};
 
 fn file(text: &str) -> Sources {
     Sources {
@@ -144,16 +144,199 @@ fn an_unknown_name_says_what_was_probably_meant() {
     );
 }
 
+fn told(sources: &Sources) -> Loaded {
+    BrokerConfig::load_telling(sources).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
 #[test]
-fn a_name_that_means_nothing_here_says_what_to_do() {
-    check_refused(
-        "zookeeper.connect=a:2181",
-        "`zookeeper.connect` is a setting of Apache Kafka that means nothing here: there is no ZooKeeper; the broker keeps its own metadata log. Remove it.",
+fn a_name_that_means_nothing_here_is_passed_over_with_what_to_do() {
+    let loaded = told(&file(
+        "zookeeper.connect=a:2181\nnum.io.threads=8\nnum.network.threads=3\nnum.partitions=2\n",
+    ));
+    assert_eq!(loaded.config.partitions_default, 2);
+    assert_eq!(
+        loaded.warnings.to_string(),
+        "3 settings of the configuration change nothing here; --strict refuses them:
+  - `zookeeper.connect` (line 1): there is no ZooKeeper; the broker keeps its own metadata log. Remove it.
+  - `num.io.threads` (line 2), `num.network.threads` (line 3): work is done by shards, one pinned thread each. Remove it, or set `shards`."
     );
-    check_refused(
-        "num.io.threads=8",
-        "`num.io.threads` is a setting of Apache Kafka that means nothing here: work is done by shards, one pinned thread each. Remove it, or set `shards`.",
+    let strict = Sources {
+        strict: true,
+        ..file("num.io.threads=8")
+    };
+    assert_eq!(
+        message(&strict),
+        "cannot use the configuration: server.properties:1: `num.io.threads` is a setting of Apache Kafka that means nothing here: work is done by shards, one pinned thread each. Remove it, or set `shards`."
     );
+}
+
+#[test]
+fn a_stored_value_that_changes_nothing_is_warned_about_unless_it_is_the_default() {
+    assert!(
+        told(&file("log.preallocate=false\nlog.cleaner.min.cleanable.ratio=0.50\n"))
+            .warnings
+            .0
+            .is_empty()
+    );
+    let text = "log.preallocate=true\n";
+    let warnings = told(&file(text)).warnings.to_string();
+    assert!(
+        warnings.contains("1 setting of") && warnings.ends_with("grow as they are written. Remove it."),
+        "{warnings}"
+    );
+    let strict = Sources {
+        strict: true,
+        ..file(text)
+    };
+    assert!(message(&strict).contains("`log.preallocate` changes nothing here, because"));
+}
+
+#[test]
+fn a_value_from_which_somebody_expects_something_is_refused() {
+    for (text, part) in [
+        ("process.roles=controller", "start brokers only"),
+        ("controller.quorum.voters=1@a:1,2@b:1,3@c:1", "joins no other"),
+        ("controller.quorum.bootstrap.servers=a:1,b:1", "joins no other"),
+        ("authorizer.class.name=a.B", "every client may do everything"),
+        ("create.topic.policy.class.name=a.B", "nothing would be checked"),
+        ("client.quota.callback.class=a.B", "quotas are not served"),
+        ("config.providers=file", "values are taken as they stand"),
+        ("max.connection.creation.rate=5", "not in rate"),
+        ("max.connections.per.ip.overrides=a:5", "one bound holds"),
+        ("remote.log.storage.system.enable=true", "no remote storage"),
+        (
+            "log.message.timestamp.difference.max.ms=5",
+            "not a setting since Kafka 4",
+        ),
+        ("port=9092", "set `listeners`"),
+    ] {
+        let message = message(&file(text));
+        assert!(
+            message.contains("means nothing here") && message.contains(part),
+            "{message}"
+        );
+    }
+    let harmless = "process.roles=broker, controller\ncontroller.quorum.voters=1@a:1\nauthorizer.class.name=\n\
+                    max.connection.creation.rate=2147483647\nremote.log.storage.system.enable=false\n";
+    assert_eq!(told(&file(harmless)).warnings.0.len(), 5);
+}
+
+#[test]
+fn kafkas_own_files_start_a_broker() {
+    for (name, text) in [
+        ("server-3.9", include_str!("../testdata/stock/server-3.9.properties")),
+        (
+            "reconfig-server-3.9",
+            include_str!("../testdata/stock/reconfig-server-3.9.properties"),
+        ),
+        ("broker-3.9", include_str!("../testdata/stock/broker-3.9.properties")),
+        ("server-4.3", include_str!("../testdata/stock/server-4.3.properties")),
+        ("broker-4.3", include_str!("../testdata/stock/broker-4.3.properties")),
+        ("docker-4.3", include_str!("../testdata/stock/docker-4.3.properties")),
+    ] {
+        let loaded = told(&file(text));
+        let shown = |listeners: &[Listener]| -> Vec<String> { listeners.iter().map(ToString::to_string).collect() };
+        let host = if name.starts_with("broker") { "localhost" } else { "" };
+        assert_eq!(
+            shown(&loaded.config.listeners),
+            [format!("PLAINTEXT://{host}:9092")],
+            "{name}"
+        );
+        assert_eq!(
+            shown(&loaded.config.advertised_listeners),
+            ["PLAINTEXT://localhost:9092"],
+            "{name}"
+        );
+        let warned: Vec<&str> = loaded.warnings.0.iter().map(|warning| warning.name.as_str()).collect();
+        for expected in ["process.roles", "inter.broker.listener.name", "num.io.threads"] {
+            assert!(warned.contains(&expected), "{name} warns about {warned:?}");
+        }
+        for served in ["node.id", "log.dirs", "controller.listener.names", "num.partitions"] {
+            assert!(!warned.contains(&served), "{name} warns about {warned:?}");
+        }
+        let strict = Sources {
+            strict: true,
+            ..file(text)
+        };
+        assert!(
+            message(&strict).contains(&format!("{} settings are wrong", warned.len())),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn listeners_for_controllers_are_neither_opened_nor_told() {
+    let config = load(
+        "listeners=A://:1,control://:2,B://:3\ncontroller.listener.names=CONTROL\n\
+         listener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT,CONTROL:SASL_SSL\n\
+         advertised.listeners=A://a:1,CONTROL://a:2,B://a:3\n",
+    );
+    let names = |listeners: &[Listener]| -> Vec<String> { listeners.iter().map(|one| one.name.clone()).collect() };
+    assert_eq!(names(&config.listeners), ["A", "B"]);
+    assert_eq!(names(&config.advertised_listeners), ["A", "B"]);
+    check_refused(
+        "listeners=PLAINTEXT://:1\ncontroller.listener.names=PLAINTEXT",
+        "`listeners` contradicts another setting: `controller.listener.names` keeps all of them from clients. Add a listener for clients, such as PLAINTEXT://:9092.",
+    );
+}
+
+#[test]
+fn every_interface_may_be_listened_on_and_needs_no_advertised_address() {
+    for listeners in ["PLAINTEXT://0.0.0.0:9092", "PLAINTEXT://[::]:9092", "PLAINTEXT://:9092"] {
+        let config = load(&format!("listeners={listeners}\n"));
+        assert_eq!(config.listeners[0].to_string(), listeners);
+        assert_eq!(config.advertised_listeners, config.listeners);
+    }
+}
+
+#[test]
+fn variables_that_a_service_manager_sets_are_passed_over() {
+    let of_services = [
+        ("HALLOWS_PORT", "tcp://10.0.0.1:9092"),
+        ("HALLOWS_SERVICE_HOST", "10.0.0.1"),
+        ("HALLOWS_SERVICE_PORT", "9092"),
+        ("HALLOWS_SERVICE_PORT_KAFKA", "9092"),
+        ("HALLOWS_PORT_9092_TCP", "tcp://10.0.0.1:9092"),
+        ("HALLOWS_PORT_9092_TCP_PROTO", "tcp"),
+        ("HALLOWS_PORT_9092_TCP_PORT", "9092"),
+        ("HALLOWS_PORT_9092_TCP_ADDR", "10.0.0.1"),
+        ("HALLOWS_HEADLESS_SERVICE_HOST", "10.0.0.1"),
+        ("HALLOWS_HEADLESS_PORT", "udp://10.0.0.1:9092"),
+        ("HALLOWS_0_PORT_53_UDP_ADDR", "10.0.0.1"),
+    ];
+    let environment = |variables: &[(&str, &str)]| Sources {
+        environment: pairs(variables),
+        ..Sources::default()
+    };
+    let loaded = told(&environment(&of_services));
+    assert_eq!(loaded.passed_over.len(), of_services.len());
+    assert!(loaded.warnings.0.is_empty());
+    for (variable, value) in [
+        ("HALLOWS_PORT", "9092"),
+        ("HALLOWS_SERVICE", "x"),
+        ("HALLOWS_SERVICE_HOSTS", "x"),
+        ("HALLOWS_PORT_TCP", "x"),
+        ("HALLOWS_PORT_9092", "x"),
+        ("HALLOWS_PORT_9092_TCP_NAME", "x"),
+    ] {
+        let told = message(&environment(&[(variable, value)]));
+        assert!(told.contains(variable), "{told}");
+    }
+}
+
+#[test]
+fn a_cluster_id_is_what_a_directory_can_keep() {
+    assert_eq!(
+        load("cluster.id=AAAAAAAAAAAAAAAAAAAAAQ").cluster_id.as_deref(),
+        Some("AAAAAAAAAAAAAAAAAAAAAQ")
+    );
+    for wrong in ["mine", "AAAAAAAAAAAAAAAAAAAAAB", "AAAAAAAAAAAAAAAAAAAA+Q", ""] {
+        assert!(
+            message(&file(&format!("cluster.id={wrong}"))).contains("22 letters of base64"),
+            "{wrong}"
+        );
+    }
 }
 
 #[test]
@@ -248,7 +431,7 @@ fn settings_that_exclude_each_other_are_refused() {
         ),
         (
             "listeners=PLAINTEXT://:9092,CONTROLLER://:9093",
-            "1: `listeners` contradicts another setting: CONTROLLER has no protocol in `listener.security.protocol.map`. Map it to PLAINTEXT there, or remove the listener; a CONTROLLER listener is not needed.",
+            "1: `listeners` contradicts another setting: CONTROLLER has no protocol in `listener.security.protocol.map`. Map it to PLAINTEXT there, or remove the listener; one for controllers belongs into `controller.listener.names`.",
         ),
         (
             "listeners=SSL://:9092",
@@ -257,6 +440,10 @@ fn settings_that_exclude_each_other_are_refused() {
         (
             "listeners=PLAINTEXT://:9092\nadvertised.listeners=OTHER://a:1",
             "2: `advertised.listeners` contradicts another setting: OTHER is not among `listeners`. Add it to `listeners`, or remove it here.",
+        ),
+        (
+            "advertised.listeners=PLAINTEXT://a:1,PLAINTEXT://b:1",
+            "1: `advertised.listeners` contradicts another setting: the name PLAINTEXT stands there twice, and clients are told one address. Remove one of the two.",
         ),
         (
             "group.min.session.timeout.ms=10\ngroup.max.session.timeout.ms=9",
@@ -277,7 +464,7 @@ fn settings_that_exclude_each_other_are_refused() {
             format!("cannot use the configuration: server.properties:{expected}")
         );
     }
-    let wildcard = message(&file("listeners=PLAINTEXT://0.0.0.0:9092"));
+    let wildcard = message(&file("advertised.listeners=PLAINTEXT://0.0.0.0:9092"));
     assert!(
         wildcard.contains("clients cannot connect to PLAINTEXT://0.0.0.0:9092"),
         "{wildcard}"
@@ -286,14 +473,14 @@ fn settings_that_exclude_each_other_are_refused() {
 
 #[test]
 fn all_mistakes_of_all_layers_are_named_at_once() {
-    let mut sources = file("num.partitions=0\n\n# twice\nshards=1\nshards=2\nprocess.roles=broker\nbad=\\u12\n");
+    let mut sources = file("num.partitions=0\n\n# twice\nshards=1\nshards=2\nprocess.roles=controller\nbad=\\u12\n");
     sources.environment = pairs(&[("HALLOWS_SEGMENT_BYTES", "1"), ("HALLOWS_MAX_CONNECTIONS", "-1")]);
     sources.flags = pairs(&[("log.durability", "maybe")]);
     let expected = "cannot use the configuration, 7 settings are wrong:
   - server.properties:5: `shards` is given twice: line 4 has it already, and only one of them could hold. Remove one of the two.
   - server.properties:7: the line cannot be read: `\\u` needs four hexadecimal digits of a character. Correct the escape, or write `\\\\u` for a backslash and a u.
   - server.properties:1: `num.partitions` = `0` is not allowed: it must be at least 1. Give at least 1.
-  - server.properties:6: `process.roles` is a setting of Apache Kafka that means nothing here: there is no separate controller and no quorum to configure; one node serves everything. Remove it.
+  - server.properties:6: `process.roles` is a setting of Apache Kafka that means nothing here: there is no separate controller; one node is a broker and keeps its own metadata log. Remove it, or start brokers only.
   - environment variable HALLOWS_MAX_CONNECTIONS: `max.connections` = `-1` is not allowed: it must be at least 0. Give at least 0.
   - environment variable HALLOWS_SEGMENT_BYTES: `segment.bytes` is unknown: there is no broker setting of this name. Did you mean `HALLOWS_LOG_SEGMENT_BYTES`? Correct the name or remove it.
   - flag for `log.durability`: `log.durability` = `maybe` is not allowed: it must be one of `fsync`, `written`, `memory`. Give one of `fsync`, `written`, `memory`.";
@@ -302,7 +489,7 @@ fn all_mistakes_of_all_layers_are_named_at_once() {
 
 #[test]
 fn contradictions_are_named_with_the_other_mistakes_unless_they_follow_from_them() {
-    let both = message(&file("listeners=CONTROLLER://:9093\nnum.io.threads=8\n"));
+    let both = message(&file("listeners=CONTROLLER://:9093\nport=8\n"));
     assert!(
         both.contains("2 settings are wrong") && both.contains("CONTROLLER has no protocol"),
         "{both}"

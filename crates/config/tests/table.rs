@@ -1,11 +1,16 @@
 //! The table against itself, and against what Apache Kafka 4.3.1 says of its own settings.
 //!
+//! `testdata/kafka-3.9.1-names.tsv` has the names of both tables of the older release.
 //! `testdata/kafka-4.3.1-settings.tsv` was read from the real broker: resource, name, type, whether it may change
 //! while running, default.
 
-use hallows_config::setting::{Honoured, Origin, Resource, Scope, Setting};
-use hallows_config::{BrokerConfig, Place, TopicConfig, TopicOverrides, markdown, meaningless, parse_value, settings};
-use std::collections::BTreeSet;
+use hallows_config::meaningless::AtStart;
+use hallows_config::setting::{Bounds, Honoured, Origin, Resource, Scope, Setting};
+use hallows_config::{
+    BrokerConfig, Place, Sources, StaticValues, TopicConfig, TopicOverrides, markdown, meaningless, parse_value,
+    settings,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 const RESOURCES: [Resource; 3] = [Resource::Broker, Resource::Topic, Resource::Group];
 
@@ -183,17 +188,195 @@ fn own_names_are_not_names_of_kafka() {
     }
 }
 
+/// The names that Kafka 3.9.1's own tables of broker and topic settings have.
+fn older_names() -> impl Iterator<Item = (Resource, &'static str)> {
+    include_str!("../testdata/kafka-3.9.1-names.tsv").lines().map(|line| {
+        let (resource, name) = line.split_once('\t').expect("two columns");
+        let resource = RESOURCES.into_iter().find(|candidate| candidate.word() == resource);
+        (resource.expect("a resource"), name)
+    })
+}
+
+/// What becomes of a name: each of Kafka's has exactly one fate, and none is unknown.
+fn fate(resource: Resource, name: &str) -> &'static str {
+    let known = settings::find(resource, name).map(|setting| setting.honoured);
+    match (known, meaningless::find(resource, name)) {
+        (Some(_), Some(line)) if line.name == name => panic!("{name} is a setting and means nothing at once"),
+        (Some(Honoured::Honoured), _) => "served",
+        (Some(Honoured::Inert { .. }), _) => "stored",
+        (Some(Honoured::FixedForNow { .. }), _) => "fixed",
+        (None, Some(line)) => match line.at_start {
+            AtStart::Warned => "warned",
+            AtStart::Refused { .. } => "refused",
+        },
+        (None, None) => panic!("nobody says anything about {name}"),
+    }
+}
+
 #[test]
-fn every_name_of_kafka_is_known_or_refused_with_advice() {
-    for fact in facts() {
-        let known = settings::find(fact.resource, fact.name).is_some();
-        let advice = meaningless::advice(fact.resource, fact.name);
-        assert!(known || advice.is_some(), "nobody says anything about {}", fact.name);
+fn every_name_of_both_kafkas_has_a_fate() {
+    let mut names: BTreeSet<(Resource, &str)> = facts().iter().map(|fact| (fact.resource, fact.name)).collect();
+    names.extend(older_names());
+    let mut count = BTreeMap::new();
+    for (resource, name) in names {
+        *count.entry((resource, fate(resource, name))).or_insert(0) += 1;
+    }
+    let of = |resource, fate| count.get(&(resource, fate)).copied().unwrap_or(0);
+    for fate in ["served", "stored", "fixed", "warned", "refused"] {
         assert!(
-            !matches!(fact.resource, Resource::Topic | Resource::Group) || known,
+            of(Resource::Broker, fate) > 0,
+            "no setting of a broker is {fate}: {count:?}"
+        );
+    }
+    assert_eq!(
+        of(Resource::Topic, "warned") + of(Resource::Topic, "refused"),
+        3,
+        "{count:?}"
+    );
+    assert_eq!(of(Resource::Group, "fixed"), 17, "{count:?}");
+}
+
+#[test]
+fn what_kafka_4_describes_of_topics_and_groups_is_described_here() {
+    for fact in facts().iter().filter(|fact| fact.resource != Resource::Broker) {
+        assert!(
+            settings::find(fact.resource, fact.name).is_some(),
             "{} must be described",
             fact.name
         );
+    }
+}
+
+/// Settings that only decide whether others are right, or that mean something only beside another one: what else to
+/// give, and a value.
+const BESIDE_OTHERS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "controller.listener.names",
+        &[
+            ("listeners", "PLAINTEXT://:1,PLAIN-2://:2"),
+            ("controller.listener.names", "PLAIN-2"),
+        ],
+    ),
+    (
+        "listener.security.protocol.map",
+        &[
+            ("listeners", "INNER://:1"),
+            ("listener.security.protocol.map", "INNER:PLAINTEXT"),
+        ],
+    ),
+];
+
+/// A valid value that is not the default.
+fn another_value(setting: &'static Setting) -> String {
+    let default = setting.default.unwrap_or_default();
+    let number: i64 = default.parse().unwrap_or(0);
+    let words: Vec<String> = match setting.bounds {
+        Bounds::OneOf(words) => words.iter().map(ToString::to_string).collect(),
+        Bounds::Listeners => vec!["PLAINTEXT://elsewhere:1".to_owned()],
+        Bounds::ClusterId => vec!["AAAAAAAAAAAAAAAAAAAAAQ".to_owned()],
+        _ => ["true", "false", "/elsewhere", "1", "2"].map(str::to_owned).to_vec(),
+    };
+    let numbers = [number.saturating_add(1), number.saturating_sub(1), number / 2].map(|number| number.to_string());
+    let place = Place::Flag(setting.name.into());
+    let is_other = |text: &String| text != default && parse_value(setting, text, &place).is_ok();
+    let found = numbers
+        .into_iter()
+        .filter(|_| setting.kind.max_integer().is_some())
+        .chain(words)
+        .find(is_other);
+    found.unwrap_or_else(|| panic!("no other value of {} is known here", setting.name))
+}
+
+/// The typed fields alone: what was given as text is told to clients whether it does something or not.
+fn typed(config: BrokerConfig) -> BrokerConfig {
+    BrokerConfig {
+        statics: StaticValues::default(),
+        ..config
+    }
+}
+
+#[test]
+fn every_setting_that_counts_as_honoured_changes_something() {
+    let load = |flags: &[(&str, &str)]| BrokerConfig::load(&Sources::from_flags(flags.iter().copied()));
+    for setting in settings::all(Resource::Broker).filter(|setting| setting.honoured == Honoured::Honoured) {
+        let name = setting.name;
+        if let Some((_, flags)) = BESIDE_OTHERS.iter().find(|(listed, _)| *listed == name) {
+            let without: Vec<_> = flags.iter().filter(|(flag, _)| *flag != name).copied().collect();
+            let (with, without) = (load(flags).map(typed), load(&without).map(typed));
+            assert!(with.is_ok() && with != without, "{name} changes nothing");
+            continue;
+        }
+        let value = another_value(setting);
+        let changed = load(&[(name, &value)]).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_ne!(
+            typed(changed),
+            BrokerConfig::default(),
+            "{name} = {value} changes nothing"
+        );
+    }
+    let broker = BrokerConfig::default();
+    for setting in settings::all(Resource::Topic) {
+        let (name, mut topic) = (setting.name, TopicOverrides::default());
+        if matches!(setting.honoured, Honoured::FixedForNow { .. }) {
+            continue;
+        }
+        // The default is `fsync` already, so what only makes it so is tried on a weaker one.
+        let flushes = matches!(name, "flush.ms" | "flush.messages");
+        let beside = if flushes { "written" } else { "fsync" };
+        topic.set("durability", beside).expect("valid");
+        let before = TopicConfig::resolve(&broker, &topic);
+        let value = match setting.bounds {
+            Bounds::Replicas => "0:1".to_owned(),
+            Bounds::Fraction { .. } => "0.25".to_owned(),
+            _ => another_value(setting),
+        };
+        topic.set(name, &value).unwrap_or_else(|error| panic!("{error}"));
+        let changes = TopicConfig::resolve(&broker, &topic) != before;
+        assert_eq!(changes, setting.honoured == Honoured::Honoured, "{name} = {value}");
+    }
+}
+
+/// A field that nobody reads makes an honoured setting a lie.
+#[test]
+fn every_field_of_both_configurations_is_read_by_some_other_crate() {
+    let crates = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let mut sources = String::new();
+    for name in ["broker", "server", "cli", "storage"] {
+        read_sources(&std::path::Path::new(crates).join(name).join("src"), &mut sources);
+    }
+    for file in ["broker_config.rs", "topic_config.rs"] {
+        let path = format!("{}/src/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).expect("the table's types are here");
+        let fields = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
+        let fields: Vec<&str> = fields
+            .map(|(name, _)| name)
+            .filter(|name| !name.contains(char::is_whitespace) && !OF_THE_TABLE.contains(name))
+            .collect();
+        assert!(fields.len() > 10, "{file} has fields");
+        for field in fields {
+            let read = format!(".{field}");
+            let is_read = sources.match_indices(&read).any(|(at, _)| {
+                let next = sources[at + read.len()..].chars().next();
+                !next.is_some_and(|c| c.is_alphanumeric() || c == '_')
+            });
+            assert!(is_read, "nobody reads `{field}` of {file}: what is it for?");
+        }
+    }
+}
+
+/// What the table itself needs, and what only resolves into a topic's own field.
+const OF_THE_TABLE: &[&str] = &["statics", "dynamic", "flush_by_count", "flush_by_time"];
+
+fn read_sources(folder: &std::path::Path, into: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            read_sources(&path, into);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            into.push_str(&std::fs::read_to_string(path).expect("text"));
+        }
     }
 }
 
@@ -205,23 +388,20 @@ fn advice_says_why_and_what_to_do() {
     {
         assert!(line.advice.contains(". Remove it"), "{}: {}", line.name, line.advice);
         assert!(line.advice.ends_with('.'), "{}", line.name);
-        assert!(
-            settings::find(Resource::Broker, line.name).is_none(),
-            "{} is also a setting",
-            line.name
-        );
     }
 }
 
 #[test]
 fn a_reason_completes_the_sentence_of_a_refusal() {
     for setting in every_setting() {
-        if let Honoured::FixedForNow { reason, .. } = setting.honoured {
+        if let Honoured::FixedForNow { reason, .. } | Honoured::Inert { reason } = setting.honoured {
             assert!(
                 !reason.ends_with('.') && !reason.is_empty(),
                 "{}: {reason}",
                 setting.name
             );
+        }
+        if matches!(setting.honoured, Honoured::FixedForNow { .. }) {
             assert!(
                 setting.default.is_some() || setting.synonyms.len() > 1,
                 "{} is fixed to nothing",

@@ -189,7 +189,7 @@ fn own_values_beat_inherited_ones() {
         ("message.timestamp.type", "LogAppendTime"),
         ("message.timestamp.before.max.ms", "1"),
         ("message.timestamp.after.max.ms", "2"),
-        ("unclean.leader.election.enable", "true"),
+        ("min.insync.replicas", "2"),
     ]);
     let expected = TopicConfig {
         durability: Durability::Memory,
@@ -205,8 +205,7 @@ fn own_values_beat_inherited_ones() {
         timestamp_type: TimestampType::LogAppendTime,
         timestamp_before_ms_max: 1,
         timestamp_after_ms_max: 2,
-        min_insync_replicas: 1,
-        unclean_leader_election: true,
+        min_insync_replicas: 2,
     };
     assert_eq!(TopicConfig::resolve(&broker, &topic), expected);
 }
@@ -341,4 +340,82 @@ fn a_group_takes_its_defaults_only() {
         "`consumer.session.timeout.ms` = `50000` cannot be honoured yet, because only the classic group protocol is served yet. Remove it, or give `45000`."
     );
     assert!(refused("session.timeout", "1").contains("there is no group setting of this name"));
+}
+
+#[test]
+fn what_asks_for_syncs_makes_a_topic_sync_before_it_acknowledges() {
+    let durability = |broker: &BrokerConfig, topic: &TopicOverrides| {
+        let resolved = TopicConfig::resolve(broker, topic).durability;
+        let described = one(&describe_topic(broker, topic), "durability").value.clone();
+        assert_eq!(
+            described.as_deref(),
+            Some(resolved.word()),
+            "clients are told what holds"
+        );
+        resolved
+    };
+    let written = broker(&[("log.durability", "written")]);
+    for (name, value) in [("flush.messages", "1"), ("flush.messages", "10000"), ("flush.ms", "0")] {
+        assert_eq!(durability(&written, &overrides(&[(name, value)])), Durability::Fsync);
+        let weaker = overrides(&[(name, value), ("durability", "memory")]);
+        assert_eq!(durability(&written, &weaker), Durability::Fsync);
+    }
+    for (name, value) in [
+        ("log.flush.interval.messages", "1"),
+        ("log.flush.interval.ms", "1000"),
+        ("log.flush.scheduler.interval.ms", "1000"),
+    ] {
+        let flushing = broker(&[("log.durability", "written"), (name, value)]);
+        assert_eq!(
+            durability(&flushing, &TopicOverrides::default()),
+            Durability::Fsync,
+            "{name}"
+        );
+        // A topic that asks for none of it has its own class again.
+        let never = "9223372036854775807";
+        let own = overrides(&[("flush.messages", never), ("flush.ms", never), ("durability", "memory")]);
+        assert_eq!(durability(&flushing, &own), Durability::Memory, "{name}");
+    }
+    let never = overrides(&[
+        ("flush.messages", "9223372036854775807"),
+        ("flush.ms", "9223372036854775807"),
+    ]);
+    assert_eq!(durability(&written, &never), Durability::Written);
+}
+
+#[test]
+fn what_is_inert_is_stored_described_and_still_checked() {
+    let topic = overrides(&[
+        ("delete.retention.ms", "1"),
+        ("min.cleanable.dirty.ratio", "0.01"),
+        ("max.compaction.lag.ms", "2"),
+        ("min.compaction.lag.ms", "3"),
+        ("preallocate", "true"),
+        ("segment.jitter.ms", "4"),
+        ("leader.replication.throttled.replicas", "*"),
+        ("follower.replication.throttled.replicas", "0:1, 1:1"),
+        ("compression.zstd.level", "9"),
+        ("local.retention.ms", "5"),
+        ("remote.log.copy.disable", "true"),
+        ("unclean.leader.election.enable", "true"),
+    ]);
+    let broker = BrokerConfig::default();
+    let described = describe_topic(&broker, &topic);
+    for (name, text) in topic.iter() {
+        let told = one(&described, name);
+        assert_eq!(told.source, ConfigSource::DynamicTopic, "{name}");
+        let canonical = if name.starts_with("follower") { "0:1,1:1" } else { text };
+        assert_eq!(told.value.as_deref(), Some(canonical), "{name}");
+    }
+    let plain = TopicConfig::resolve(&broker, &TopicOverrides::default());
+    assert_eq!(TopicConfig::resolve(&broker, &topic), plain);
+    for (name, value) in [
+        ("min.cleanable.dirty.ratio", "1.5"),
+        ("preallocate", "perhaps"),
+        ("max.compaction.lag.ms", "0"),
+        ("leader.replication.throttled.replicas", "0-1"),
+        ("leader.replication.throttled.replicas", "*,0:1"),
+    ] {
+        assert!(refused(name, value).contains(name), "{name} = {value}");
+    }
 }

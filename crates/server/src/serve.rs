@@ -1,5 +1,6 @@
 //! From the settings to running shards, and back to a clean stop.
 
+use std::ffi::OsString;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use hallows_broker::{Advertised, BootOptions, Shard};
 use hallows_cli::serve::{Banner, Bound, ServeArguments, advertised};
 use hallows_cli::{Exit, Failure, output};
-use hallows_config::BrokerConfig;
+use hallows_config::{BrokerConfig, Loaded};
 use hallows_runtime::Disk;
 use hallows_runtime::production::{PumpError, PumpHandle, RealDisk, Running, Settings, run};
 use hallows_storage::Recovery;
@@ -26,10 +27,9 @@ const EXIT_INTERRUPTED: i32 = 130;
 pub(crate) fn serve(arguments: &ServeArguments) -> Result<Exit, Failure> {
     let started = Instant::now();
     log::start()?;
-    let environment = std::env::vars_os();
-    let environment =
-        environment.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let mut config = arguments.load(environment)?;
+    let text = |word: OsString| word.to_string_lossy().into_owned();
+    let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let mut config = told(arguments.load(environment)?);
     config.data_directory = told_directory(&config.data_directory);
     // Before anything is started: a signal that comes early is then a clean stop too.
     let signals = Signals::new([SIGINT, SIGTERM])?;
@@ -47,6 +47,19 @@ pub(crate) fn serve(arguments: &ServeArguments) -> Result<Exit, Failure> {
         }
     })?;
     finish(running.join(), &*disk)
+}
+
+/// Says what there is to say about a configuration.
+fn told(loaded: Loaded) -> BrokerConfig {
+    if !loaded.warnings.0.is_empty() && tracing::enabled!(tracing::Level::WARN) {
+        // Not a line of the log: it may be longer than one, and nothing of it may be left out as a repetition.
+        log::say(&format!("warning: {}", loaded.warnings));
+    }
+    if !loaded.passed_over.is_empty() {
+        let variables = loaded.passed_over.join(", ");
+        tracing::debug!(variables, "variables that a service manager sets are no settings");
+    }
+    loaded.config
 }
 
 /// Recovers what is on the disk and starts the shards; gives what there is to say about it, too.

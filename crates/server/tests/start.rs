@@ -189,14 +189,135 @@ fn all_wrong_settings_are_named_at_once() {
         &[
             "--num.partitons",
             "3",
-            "--zookeeper.connect",
+            "--host.name",
             "x",
             "--log.segment.bytes",
             "many",
         ],
     );
-    check_refused(&refused, 2, &["num.partitions", "zookeeper.connect", "many"]);
+    check_refused(&refused, 2, &["num.partitions", "host.name", "many"]);
     assert!(!data.exists(), "nothing was touched");
+}
+
+/// Kafka's own files, with free ports and a directory of the test's instead of theirs.
+fn stock(name: &str) -> [String; 6] {
+    let file = format!(
+        "{}/../config/testdata/stock/{name}.properties",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let listeners = "listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0";
+    let advertised = "advertised.listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0";
+    ["--config", &file, "--set", listeners, "--set", advertised].map(str::to_owned)
+}
+
+#[test]
+fn kafkas_own_files_start_a_broker_that_has_no_listener_for_controllers() {
+    for name in ["server-3.9", "broker-3.9", "server-4.3", "broker-4.3", "docker-4.3"] {
+        let (_guard, data) = directory();
+        let flags = stock(name);
+        let broker = Broker::start_with(&data, &flags.each_ref().map(String::as_str));
+        let listening: Vec<&str> = broker
+            .banner
+            .lines()
+            .filter(|line| line.starts_with("listening on"))
+            .collect();
+        assert_eq!(listening.len(), 1, "{name}: {listening:?}");
+        broker.succeed_with_input(&["produce", "greetings"], b"hello\n");
+        assert_eq!(broker.stop().code(), Some(0), "{name}");
+    }
+}
+
+#[test]
+fn what_changes_nothing_is_said_once_and_with_strict_refused() {
+    let (_guard, data) = directory();
+    fs::create_dir(&data).expect("a directory");
+    fs::write(data.join("meta.properties"), "version=1\n").expect("a file");
+    let flags = stock("server-4.3");
+    let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let refused = try_start(&data, &flags);
+    let kafka = [
+        "belongs to Apache Kafka",
+        "meta.properties",
+        "empty directory",
+        "MirrorMaker",
+    ];
+    check_refused(&refused, 4, &kafka);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(said.matches("warning: ").count(), 1, "{said}");
+    for part in [
+        "`num.io.threads`",
+        "`process.roles`",
+        "set `shards`",
+        "--strict refuses them",
+    ] {
+        assert!(said.contains(part), "no `{part}` in: {said}");
+    }
+    assert!(
+        !data.join("hallows.format").exists(),
+        "nothing was put beside Kafka's files"
+    );
+    flags.push("--strict");
+    check_refused(
+        &try_start(&data, &flags),
+        2,
+        &["settings are wrong", "`num.io.threads`"],
+    );
+}
+
+#[test]
+fn a_directory_keeps_its_node_and_its_cluster() {
+    let (_guard, data) = directory();
+    let first = ["--node.id", "5", "--cluster.id", "AAAAAAAAAAAAAAAAAAAAAQ"];
+    Broker::start_with(&data, &first).stop();
+    check_refused(
+        &try_start(&data, &[]),
+        4,
+        &["that of node 5", "`node.id` is 1", "Set `node.id` to 5"],
+    );
+    let other = ["--node.id", "5", "--cluster.id", "AAAAAAAAAAAAAAAAAAAAAg"];
+    check_refused(
+        &try_start(&data, &other),
+        4,
+        &[
+            "belongs to cluster AAAAAAAAAAAAAAAAAAAAAQ",
+            "`cluster.id` is AAAAAAAAAAAAAAAAAAAAAg",
+        ],
+    );
+    assert!(data.join("clean").exists(), "a refused start changes nothing");
+    let broker = Broker::start_with(&data, &["--broker.id", "5"]);
+    assert!(
+        broker.banner.contains("node 5 of cluster AAAAAAAAAAAAAAAAAAAAAQ"),
+        "{}",
+        broker.banner
+    );
+}
+
+#[test]
+fn every_interface_is_listened_on_without_an_advertised_address() {
+    let (_guard, data) = directory();
+    let broker = Broker::start_with(&data, &["--set", "listeners=PLAINTEXT://0.0.0.0:0"]);
+    assert!(broker.address.starts_with("0.0.0.0:"), "{}", broker.address);
+    let described = broker.run(&["topic", "list"]);
+    assert!(described.status.success(), "{described:?}");
+}
+
+#[test]
+fn variables_of_a_service_of_the_same_name_are_passed_over() {
+    let (_guard, data) = directory();
+    fs::create_dir(&data).expect("a directory");
+    fs::write(data.join("meta.properties"), "version=1\n").expect("a file");
+    let with = |name: &str, value: &str| {
+        let mut command = hallows();
+        command.env(name, value).env("HALLOWS_LOG", "debug");
+        command
+            .args(["--listeners", "PLAINTEXT://127.0.0.1:0", "--data-dir"])
+            .arg(&data);
+        run(command, b"")
+    };
+    // It comes as far as the directory, which is Kafka's.
+    let output = with("HALLOWS_PORT", "tcp://10.0.0.1:9092");
+    check_refused(&output, 4, &["HALLOWS_PORT", "a service manager sets"]);
+    check_refused(&with("HALLOWS_PRT", "9092"), 2, &["environment variable HALLOWS_PRT"]);
 }
 
 #[test]

@@ -183,6 +183,15 @@ pub enum OpenError {
         /// The newest format this build reads.
         known: u32,
     },
+    /// Somebody else keeps data here.
+    #[error(
+        "cannot start: the data directory belongs to Apache Kafka, since it holds {found}, and Kafka's files are not read. \
+             Point log.dirs at an empty directory, and copy the topics from a running Kafka, with MirrorMaker for example"
+    )]
+    Foreign {
+        /// The entry that says so.
+        found: String,
+    },
     /// Not a data directory, or a damaged one.
     #[error("cannot start: {0}")]
     Damaged(Damage),

@@ -174,7 +174,7 @@ macro_rules! decode_or_close {
     };
 }
 pub(crate) use decode_or_close;
-pub(crate) use produce::Validating;
+pub(crate) use produce::{REPLICAS, Validating};
 
 #[cfg(test)]
 mod tests {

@@ -25,8 +25,8 @@ use crate::metadata::Topic;
 use crate::op::{Op, OpAnswer, PartitionOp};
 use crate::response::answer;
 use crate::shard::Shard;
-pub(crate) use validate::Validating;
 use validate::{Candidate, Checks, Refusal, Verdict};
+pub(crate) use validate::{REPLICAS, Validating};
 
 /// The oldest version whose records are batches v2.
 const VERSION_MIN: i16 = 3;
@@ -71,7 +71,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, mut frame: Byte
         drop(frame.split_to(range.start - cut));
         let records = frame.split_to(range.len());
         cut = range.end;
-        let checks = Checks::new(shard, &topic, context.version, has_transactional_id);
+        let checks = Checks::new(shard, &topic, context.version, acks, has_transactional_id);
         large |= validate::is_for_pool(&records);
         let partition = PartitionId {
             topic: topic.id,

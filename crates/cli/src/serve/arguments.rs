@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use hallows_config::{BrokerConfig, Sources};
+use hallows_config::{BrokerConfig, Loaded, Sources};
 
 use crate::{Exit, Failure};
 
@@ -38,6 +38,9 @@ pub struct ServeArguments {
     /// Any setting of docs/config.md; `--NAME VALUE` works too where NAME has a dot in it.
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
+    /// Refuses to start where a setting changes nothing here, instead of warning about it.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
@@ -52,13 +55,14 @@ impl ServeArguments {
     ///
     /// # Errors
     /// [`Exit::Usage`] with every mistake of every source, or when the file cannot be read.
-    pub fn load(&self, environment: impl IntoIterator<Item = (String, String)>) -> Result<BrokerConfig, Failure> {
+    pub fn load(&self, environment: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, Failure> {
         let sources = Sources {
             file: self.read_file().map_err(|error| Failure::new(Exit::Usage, error))?,
             environment: environment.into_iter().collect(),
             flags: self.flags(),
+            strict: self.strict,
         };
-        BrokerConfig::load(&sources).map_err(|errors| Failure::new(Exit::Usage, errors))
+        BrokerConfig::load_telling(&sources).map_err(|errors| Failure::new(Exit::Usage, errors))
     }
 
     fn read_file(&self) -> anyhow::Result<Option<(String, String)>> {
@@ -93,6 +97,10 @@ mod tests {
     use clap::Parser;
 
     fn load(line: &str, environment: &[(&str, &str)]) -> Result<BrokerConfig, Failure> {
+        load_telling(line, environment).map(|loaded| loaded.config)
+    }
+
+    fn load_telling(line: &str, environment: &[(&str, &str)]) -> Result<Loaded, Failure> {
         let words = expand_settings(line.split(' ').map(Into::into));
         let arguments = Arguments::try_parse_from(words).expect("the line parses");
         let serve = match arguments.verb {
@@ -127,13 +135,21 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once() {
-        let failure =
-            load("hallows --shards many --zookeeper.connect x --num.partitons 3", &[]).expect_err("three mistakes");
+        let failure = load("hallows --shards many --host.name x --num.partitons 3", &[]).expect_err("three mistakes");
         let message = failure.to_string();
         assert_eq!(failure.exit(), Exit::Usage);
-        for part in ["many", "zookeeper.connect", "num.partitions"] {
+        for part in ["many", "host.name", "num.partitions"] {
             assert!(message.contains(part), "{part}: {message}");
         }
+    }
+
+    #[test]
+    fn what_changes_nothing_is_told_or_with_strict_refused() {
+        let loaded = load_telling("hallows --num.io.threads 8", &[]).expect("it is harmless");
+        assert!(loaded.warnings.to_string().contains("`num.io.threads`"));
+        let failure = load("hallows --strict --num.io.threads 8", &[]).expect_err("strict");
+        assert_eq!(failure.exit(), Exit::Usage);
+        assert!(failure.to_string().contains("`num.io.threads`"), "{failure}");
     }
 
     #[test]

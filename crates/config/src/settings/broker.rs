@@ -9,17 +9,18 @@ const NODE: &[&str] = &["node.id", "broker.id"];
 const DIRECTORY: &[&str] = &["log.dirs", "log.dir"];
 
 pub(super) const SETTINGS: &[Setting] = &[
-    Setting::broker("node.id", Int, "The number clients know this node by.")
+    Setting::broker("node.id", Int, "The number clients know this node by; kept in the data directory, and another one than the directory's is refused.")
         .default("1").at_least(0).synonyms(NODE),
     Setting::broker("broker.id", Int, "The older name of `node.id`; -1 means that `node.id` holds.")
         .default("-1").at_least(-1).synonyms(NODE),
-    Setting::broker("cluster.id", String, "The cluster's id, used when the data directory is created; unset, a random one is made.")
-        .own(),
+    Setting::broker("cluster.id", String, "The cluster's id, kept in the data directory when it is created; unset, a random one is made. Another one than the directory's is refused.")
+        .bounds(Bounds::ClusterId).own(),
     Setting::broker("broker.rack", String, "The rack or zone of this node, told to clients in Metadata."),
     Setting::broker("listeners", List, "Where to listen, as `NAME://host:port`, separated by commas. An empty host means every interface, port 0 any free port.")
         .default("PLAINTEXT://127.0.0.1:9092").bounds(Bounds::Listeners),
     Setting::broker("advertised.listeners", List, "What clients are told to connect to; unset, the same as `listeners`.")
         .bounds(Bounds::Listeners),
+    Setting::broker("controller.listener.names", List, "Listeners for controllers, as Kafka's files name them: they are not opened and not told to clients, since this node needs no separate controller."),
     Setting::broker("listener.security.protocol.map", String, "Which security protocol each listener name stands for, as `NAME:PROTOCOL`, separated by commas.")
         .default("SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT").bounds(Bounds::ProtocolMap),
     Setting::broker("log.dirs", List, "The data directory; exactly one. Unset, `log.dir` holds.")
@@ -81,7 +82,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::broker("producer.id.expiration.ms", Int, "How long a partition remembers a producer that sends nothing.")
         .default("86400000").unit(Milliseconds).at_least(1).dynamic(),
     Setting::broker("producer.id.expiration.check.interval.ms", Int, "How often partitions look for producers to forget.")
-        .default("600000").unit(Milliseconds).at_least(1).fixed("producers are looked at together with retention, every `log.retention.check.interval.ms`"),
+        .default("600000").unit(Milliseconds).at_least(1).inert("producers are looked at together with retention, every `log.retention.check.interval.ms`"),
     Setting::broker("producers.per.partition.max", Int, "How many producers one partition remembers; above it, the one idle for longest is forgotten.")
         .default("100000").unit(Count).at_least(1).own(),
 ];

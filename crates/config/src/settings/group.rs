@@ -111,92 +111,92 @@ pub(super) const BROKER_SETTINGS: &[Setting] = &[
         "The codec of batches in `__consumer_offsets`; 0 is none.",
     )
     .default("0")
-    .fixed("batches of `__consumer_offsets` are written without compression"),
-    fixed_int(
+    .inert("batches of `__consumer_offsets` are written without compression"),
+    inert_int(
         "group.consumer.assignment.interval.ms",
         "1000",
         0,
         "The default of `consumer.assignment.interval.ms`.",
     )
     .dynamic(),
-    fixed_int(
+    inert_int(
         "group.consumer.heartbeat.interval.ms",
         "5000",
         1,
         "The default of `consumer.heartbeat.interval.ms`.",
     ),
-    fixed_int(
+    inert_int(
         "group.consumer.session.timeout.ms",
         "45000",
         1,
         "The default of `consumer.session.timeout.ms`.",
     ),
-    fixed_int(
+    inert_int(
         "group.share.assignment.interval.ms",
         "1000",
         0,
         "The default of `share.assignment.interval.ms`.",
     )
     .dynamic(),
-    fixed_int(
+    inert_int(
         "group.share.delivery.count.limit",
         "5",
         2,
         "The default of `share.delivery.count.limit`.",
     )
     .unit(Count),
-    fixed_int(
+    inert_int(
         "group.share.heartbeat.interval.ms",
         "5000",
         1,
         "The default of `share.heartbeat.interval.ms`.",
     ),
-    fixed_int(
+    inert_int(
         "group.share.partition.max.record.locks",
         "2000",
         100,
         "The default of `share.partition.max.record.locks`.",
     )
     .unit(Count),
-    fixed_int(
+    inert_int(
         "group.share.record.lock.duration.ms",
         "30000",
         1000,
         "The default of `share.record.lock.duration.ms`.",
     ),
-    fixed_int(
+    inert_int(
         "group.share.session.timeout.ms",
         "45000",
         1,
         "The default of `share.session.timeout.ms`.",
     ),
-    fixed_int(
+    inert_int(
         "group.streams.assignment.interval.ms",
         "1000",
         0,
         "The default of `streams.assignment.interval.ms`.",
     )
     .dynamic(),
-    fixed_int(
+    inert_int(
         "group.streams.heartbeat.interval.ms",
         "5000",
         1,
         "The default of `streams.heartbeat.interval.ms`.",
     ),
-    fixed_int(
+    inert_int(
         "group.streams.initial.rebalance.delay.ms",
         "3000",
         0,
         "The default of `streams.initial.rebalance.delay.ms`.",
     ),
-    fixed_int(
+    inert_int(
         "group.streams.num.standby.replicas",
         "0",
         0,
         "The default of `streams.num.standby.replicas`.",
     )
     .unit(Count),
-    fixed_int(
+    inert_int(
         "group.streams.session.timeout.ms",
         "45000",
         1,
@@ -329,12 +329,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
 ];
 
-const fn fixed_int(name: &'static str, default: &'static str, min: i64, doc: &'static str) -> Setting {
+const fn inert_int(name: &'static str, default: &'static str, min: i64, doc: &'static str) -> Setting {
     Setting::broker(name, Int, doc)
         .default(default)
         .unit(Milliseconds)
         .at_least(min)
-        .fixed(CLASSIC_ONLY)
+        .inert(CLASSIC_ONLY)
 }
 
 const fn group_int(

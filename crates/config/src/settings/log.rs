@@ -1,8 +1,8 @@
 //! The broker's settings of the log: what topics inherit, and the journal.
 
 use super::topic::{
-    CLEANUP_POLICIES, COMPRESSION_TYPES, DURABILITY, NO_COMPACTION, NO_FLUSH_COUNT, NO_JITTER, NO_RECOMPRESSION,
-    NO_REPLICATION, NO_TIERING, OWN_PREALLOCATION, TIMESTAMP_TYPES,
+    CLEANUP_POLICIES, COMPRESSION_TYPES, DURABILITY, NO_COMPACTION, NO_JITTER, NO_RECOMPRESSION, NOT_COMPACTED,
+    NOT_RECOMPRESSED, NOT_TIERED, ONE_REPLICA, OWN_PREALLOCATION, TIMESTAMP_TYPES,
 };
 use crate::setting::Kind::{Boolean, Double, Int, List, Long, String};
 use crate::setting::Unit::{Bytes, Count, Hours, Milliseconds, Minutes};
@@ -23,9 +23,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::broker("log.roll.hours", Int, "The `segment.ms` of topics that do not set their own, in hours.")
         .default("168").unit(Hours).at_least(1).synonyms(ROLL),
     Setting::broker("log.roll.jitter.ms", Long, "The `segment.jitter.ms` of topics that do not set their own.")
-        .unit(Milliseconds).at_least(0).synonyms(ROLL_JITTER).dynamic().fixed_but(&["0"], NO_JITTER),
+        .unit(Milliseconds).at_least(0).synonyms(ROLL_JITTER).dynamic().inert(NO_JITTER),
     Setting::broker("log.roll.jitter.hours", Int, "The `segment.jitter.ms` of topics that do not set their own, in hours.")
-        .default("0").unit(Hours).at_least(0).synonyms(ROLL_JITTER).fixed(NO_JITTER),
+        .default("0").unit(Hours).at_least(0).synonyms(ROLL_JITTER).inert(NO_JITTER),
     Setting::broker("log.index.interval.bytes", Int, "The `index.interval.bytes` of topics that do not set their own.")
         .default("4096").unit(Bytes).at_least(0).dynamic(),
     Setting::broker("log.index.size.max.bytes", Int, "The `segment.index.bytes` of topics that do not set their own.")
@@ -51,39 +51,39 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting::broker("message.max.bytes", Int, "The `max.message.bytes` of topics that do not set their own.")
         .default("1048588").unit(Bytes).at_least(0).dynamic(),
     Setting::broker("min.insync.replicas", Int, "The `min.insync.replicas` of topics that do not set their own.")
-        .default("1").unit(Count).at_least(1).dynamic().fixed(NO_REPLICATION),
+        .default("1").unit(Count).at_least(1).dynamic(),
     Setting::broker("unclean.leader.election.enable", Boolean, "The `unclean.leader.election.enable` of topics that do not set their own.")
-        .default("false").dynamic(),
+        .default("false").dynamic().inert(ONE_REPLICA),
     Setting::broker("log.cleanup.policy", List, "The `cleanup.policy` of topics that do not set their own.")
         .default("delete").bounds(Bounds::EachOf(CLEANUP_POLICIES)).dynamic().fixed(NO_COMPACTION),
     Setting::broker("compression.type", String, "The `compression.type` of topics that do not set their own.")
         .default("producer").one_of(COMPRESSION_TYPES).dynamic().fixed(NO_RECOMPRESSION),
     Setting::broker("compression.gzip.level", Int, "The level for recompression to gzip.")
-        .default("-1").between(-1, 9).dynamic().fixed(NO_RECOMPRESSION),
+        .default("-1").between(-1, 9).dynamic().inert(NOT_RECOMPRESSED),
     Setting::broker("compression.lz4.level", Int, "The level for recompression to lz4.")
-        .default("9").between(1, 17).dynamic().fixed(NO_RECOMPRESSION),
+        .default("9").between(1, 17).dynamic().inert(NOT_RECOMPRESSED),
     Setting::broker("compression.zstd.level", Int, "The level for recompression to zstd.")
-        .default("3").between(-131_072, 22).dynamic().fixed(NO_RECOMPRESSION),
+        .default("3").between(-131_072, 22).dynamic().inert(NOT_RECOMPRESSED),
     Setting::broker("log.cleaner.delete.retention.ms", Long, "The `delete.retention.ms` of topics that do not set their own.")
-        .default("86400000").unit(Milliseconds).at_least(0).dynamic().fixed(NO_COMPACTION),
+        .default("86400000").unit(Milliseconds).at_least(0).dynamic().inert(NOT_COMPACTED),
     Setting::broker("log.cleaner.min.compaction.lag.ms", Long, "The `min.compaction.lag.ms` of topics that do not set their own.")
-        .default("0").unit(Milliseconds).at_least(0).dynamic().fixed(NO_COMPACTION),
+        .default("0").unit(Milliseconds).at_least(0).dynamic().inert(NOT_COMPACTED),
     Setting::broker("log.cleaner.max.compaction.lag.ms", Long, "The `max.compaction.lag.ms` of topics that do not set their own.")
-        .default("9223372036854775807").unit(Milliseconds).at_least(1).dynamic().fixed(NO_COMPACTION),
+        .default("9223372036854775807").unit(Milliseconds).at_least(1).dynamic().inert(NOT_COMPACTED),
     Setting::broker("log.cleaner.min.cleanable.ratio", Double, "The `min.cleanable.dirty.ratio` of topics that do not set their own.")
-        .default("0.5").bounds(Bounds::Fraction { min: 0.0, max: 1.0 }).dynamic().fixed(NO_COMPACTION),
+        .default("0.5").bounds(Bounds::Fraction { min: 0.0, max: 1.0 }).dynamic().inert(NOT_COMPACTED),
     Setting::broker("log.preallocate", Boolean, "The `preallocate` of topics that do not set their own.")
-        .default("false").dynamic().fixed(OWN_PREALLOCATION),
+        .default("false").dynamic().inert(OWN_PREALLOCATION),
     Setting::broker("log.flush.interval.messages", Long, "The `flush.messages` of topics that do not set their own.")
-        .default("9223372036854775807").unit(Count).at_least(1).dynamic().fixed(NO_FLUSH_COUNT),
-    Setting::broker("log.flush.interval.ms", Long, "The `flush.ms` of topics that do not set their own.")
-        .unit(Milliseconds).at_least(0).synonyms(FLUSH).dynamic().fixed_but(&["9223372036854775807"], NO_FLUSH_COUNT),
-    Setting::broker("log.flush.scheduler.interval.ms", Long, "How often the log looks for data to sync.")
-        .default("9223372036854775807").unit(Milliseconds).synonyms(FLUSH).fixed(NO_FLUSH_COUNT),
+        .default("9223372036854775807").unit(Count).at_least(1).dynamic(),
+    Setting::broker("log.flush.interval.ms", Long, "The `flush.ms` of topics that do not set their own; unset, `log.flush.scheduler.interval.ms` holds.")
+        .unit(Milliseconds).at_least(0).synonyms(FLUSH).dynamic(),
+    Setting::broker("log.flush.scheduler.interval.ms", Long, "How often the log looks for data to sync: the `flush.ms` of topics that do not set their own.")
+        .default("9223372036854775807").unit(Milliseconds).synonyms(FLUSH),
     Setting::broker("log.local.retention.ms", Long, "The `local.retention.ms` of topics that do not set their own.")
-        .default("-2").unit(Milliseconds).at_least(-2).dynamic().fixed(NO_TIERING),
+        .default("-2").unit(Milliseconds).at_least(-2).dynamic().inert(NOT_TIERED),
     Setting::broker("log.local.retention.bytes", Long, "The `local.retention.bytes` of topics that do not set their own.")
-        .default("-2").unit(Bytes).at_least(-2).dynamic().fixed(NO_TIERING),
+        .default("-2").unit(Bytes).at_least(-2).dynamic().inert(NOT_TIERED),
     Setting::broker("journal.bytes.max", Long, "How large the journal of one shard may grow before appends wait for a checkpoint; metadata and groups get an eighth more; files that a checkpoint has freed are kept for reuse and count. All shards together take at most an eighth of the file system, and what they can spare is given back when the disk is full and at a clean stop.")
         .default("536870912").unit(Bytes).at_least(8_388_608).own(),
     Setting::broker("journal.file.bytes", Long, "The size of one journal file after the first, small one.")

@@ -29,28 +29,48 @@ pub(super) struct Opened {
 
 /// Reads the file, or writes it if the directory holds no data yet.
 pub(super) fn open(disk: &dyn Disk, identity: impl FnOnce() -> Identity) -> Result<Opened, OpenError> {
+    if let Some(identity) = read(disk)? {
+        return Ok(Opened { identity, fresh: false });
+    }
+    refuse_foreign(disk)?;
+    let identity = identity();
+    let op = DiskOp::Replace {
+        path: PATH.to_owned(),
+        data: Bytes::from(encode(&identity)),
+    };
+    op.perform(disk).map_err(|source| cannot("write", PATH, source))?;
+    Ok(Opened { identity, fresh: true })
+}
+
+/// Whose directory it is; `None` before the first start.
+pub(super) fn read(disk: &dyn Disk) -> Result<Option<Identity>, OpenError> {
     match read_file(disk, PATH) {
-        Ok(data) => {
-            let identity = decode(&data).map_err(explain)?;
-            Ok(Opened { identity, fresh: false })
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            refuse_foreign(disk)?;
-            let identity = identity();
-            let op = DiskOp::Replace {
-                path: PATH.to_owned(),
-                data: Bytes::from(encode(&identity)),
-            };
-            op.perform(disk).map_err(|source| cannot("write", PATH, source))?;
-            Ok(Opened { identity, fresh: true })
-        }
+        Ok(data) => decode(&data).map(Some).map_err(explain),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(cannot("read", PATH, source)),
     }
 }
 
-/// Data without its format file is not a fresh directory.
+/// What Apache Kafka leaves in each of its directories.
+const OF_KAFKA: &[&str] = &[
+    "meta.properties",
+    "bootstrap.checkpoint",
+    ".kafka_cleanshutdown",
+    "recovery-point-offset-checkpoint",
+    "log-start-offset-checkpoint",
+    "replication-offset-checkpoint",
+    "cleaner-offset-checkpoint",
+    "__cluster_metadata-0",
+];
+
+/// Data without its format file is not a fresh directory, and neither is one of Apache Kafka's.
 fn refuse_foreign(disk: &dyn Disk) -> Result<(), OpenError> {
     let entries = disk.list("").map_err(|source| cannot("list", ".", source))?;
+    if let Some(entry) = entries.iter().find(|entry| OF_KAFKA.contains(&entry.name.as_str())) {
+        return Err(OpenError::Foreign {
+            found: entry.name.clone(),
+        });
+    }
     let data = entries
         .iter()
         .find(|entry| matches!(entry.name.as_str(), "segments" | "partitions" | "journals"));

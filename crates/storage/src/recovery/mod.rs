@@ -83,6 +83,14 @@ impl Recovery {
         Ok(recovery)
     }
 
+    /// Whose directory this is, read and nothing else; `None` before its first start.
+    ///
+    /// # Errors
+    /// [`OpenError`] when there is a format file and it cannot be read.
+    pub fn owner(disk: &dyn Disk) -> Result<Option<Identity>, OpenError> {
+        format_file::read(disk)
+    }
+
     /// Whether the last process ended with [`crate::Storage::shut_down`] in every shard. A fresh directory counts as clean.
     #[must_use]
     pub const fn was_clean(&self) -> bool {

@@ -9,10 +9,13 @@ use hallows_protocol::messages::describe_producers_request::{DescribeProducersRe
 use hallows_record::{BatchBuilder, BatchHeader, Codec as RecordCodec, NewRecord, TimestampType};
 use hallows_types::WallTime;
 
+use crate::commits::{commit, committed};
+use crate::members;
 use crate::support::{
-    TIME, append, batch, bytes, call, connect, fetch, filled, produce, produce_at, sequenced, shared, start, topic,
-    topic_with, values,
+    PRODUCE, TIME, append, batch, bytes, call, connect, fetch, filled, produce, produce_at, produce_request, sequenced,
+    shared, start, topic, topic_with, values,
 };
+use crate::topics::{SET, alter};
 
 /// Where a batch has its checksum, its count of records and its last offset delta.
 const CRC_AT: usize = 17;
@@ -376,4 +379,55 @@ fn a_new_topic_has_no_hidden_records() {
         (0, 0, 0)
     );
     assert_eq!(append(&mut connection, &topic, &batch(Codec::None, &[b"first"])), 0);
+}
+
+#[test]
+fn more_replicas_than_there_are_refuse_acks_all_and_nothing_else() {
+    let broker = shared();
+    let mut connection = connect(&broker);
+    let topic = topic_with(&mut connection, 1, &[("min.insync.replicas", "2")]);
+    let batch = batch(Codec::None, &[b"v"]);
+    let mut send = |acks: i16| {
+        let mut answer = call(&mut connection, &produce_request(&topic, 0, acks, &batch), PRODUCE);
+        answer.responses.remove(0).partition_responses.remove(0)
+    };
+    let min_insync = |replicas| {
+        let changes = [("min.insync.replicas", SET, Some(replicas))];
+        assert_eq!(alter(&mut connect(&broker), &topic, &changes), ErrorCode::NONE);
+    };
+    let refused = send(-1);
+    assert_eq!(
+        (refused.error_code, refused.base_offset),
+        (ErrorCode::NOT_ENOUGH_REPLICAS, -1)
+    );
+    let why = refused.error_message.expect("a sentence");
+    assert!(why.contains("min.insync.replicas is 2"), "{why}");
+    let one = send(1);
+    assert_eq!(
+        (one.error_code, one.base_offset),
+        (ErrorCode::NONE, 0),
+        "nothing was appended before"
+    );
+    min_insync("1");
+    let all = send(-1);
+    assert_eq!((all.error_code, all.base_offset), (ErrorCode::NONE, 1));
+    min_insync("3");
+    assert_eq!(send(-1).error_code, ErrorCode::NOT_ENOUGH_REPLICAS);
+}
+
+#[test]
+fn committed_offsets_do_not_wait_for_replicas_that_topics_ask_for() {
+    let broker = start(&[("min.insync.replicas", "2")]);
+    let mut connection = connect(&broker);
+    let topic = topic(&mut connection, 1);
+    let refused = produce(&mut connection, &topic, &batch(Codec::None, &[b"v"]));
+    assert_eq!(
+        refused.error_code,
+        ErrorCode::NOT_ENOUGH_REPLICAS,
+        "the topic has no value of its own"
+    );
+    let mut member = members::connect(&broker);
+    let (id, generation) = members::join_alone(&mut member, "g");
+    let request = commit("g", &id, generation, &topic, None);
+    assert_eq!(committed(&mut member, &request), ErrorCode::NONE);
 }

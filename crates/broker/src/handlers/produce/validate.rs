@@ -26,6 +26,11 @@ const ZSTD_VERSION_MIN: i16 = 7;
 /// unpacking usually does.
 const POOL_BATCH_BYTES_MIN: usize = 128 << 10;
 
+/// Every in-sync replica has to have the batch before it is acknowledged.
+const ACKS_ALL: i16 = -1;
+/// How many replicas a partition of a node alone has.
+pub(crate) const REPLICAS: u32 = 1;
+
 /// Why a batch is not even tried.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -59,6 +64,8 @@ pub(super) struct Checks {
     limits: RecordLimits,
     /// The time that all records get, where the broker says when they came.
     append_time: Option<WallTime>,
+    /// How many replicas acks=all is to wait for, where there are fewer.
+    replicas_missing: Option<u32>,
 }
 
 /// A batch that may be appended if it passes.
@@ -90,7 +97,7 @@ pub(super) fn is_for_pool(records: &[u8]) -> bool {
 }
 
 impl Checks {
-    pub(super) fn new(shard: &Shard, topic: &Topic, version: i16, has_transactional_id: bool) -> Self {
+    pub(super) fn new(shard: &Shard, topic: &Topic, version: i16, acks: i16, has_transactional_id: bool) -> Self {
         let config = shard.topic_config(topic);
         let assigns_time = config.timestamp_type == TimestampType::LogAppendTime;
         Self {
@@ -104,6 +111,8 @@ impl Checks {
                 ..RecordLimits::produced()
             },
             append_time: assigns_time.then_some(shard.now.wall),
+            replicas_missing: (acks == ACKS_ALL && config.min_insync_replicas > REPLICAS)
+                .then_some(config.min_insync_replicas),
         }
     }
 }
@@ -128,6 +137,7 @@ impl Candidate {
 impl Checks {
     /// Validates a batch and applies the topic's rules to it, in place.
     fn apply(&self, records: &mut BytesMut, scratch: &mut Scratch) -> Result<(), Refusal> {
+        self.check_replicas()?;
         self.check_head(records)?;
         let summary = check_records(records, &self.limits, scratch).map_err(|error| Refusal {
             code: record_code(&error),
@@ -142,6 +152,20 @@ impl Checks {
         // Storage assigns the real ones; what the client wrote there must not survive a refused append.
         assign_offset_and_epoch(records, Offset::ZERO, LeaderEpoch::UNKNOWN);
         Ok(())
+    }
+
+    /// Nothing is appended that could not be acknowledged as the topic asks.
+    fn check_replicas(&self) -> Result<(), Refusal> {
+        let Some(wanted) = self.replicas_missing else {
+            return Ok(());
+        };
+        Err(Refusal {
+            message: Some(format!(
+                "min.insync.replicas is {wanted}, and each partition has {REPLICAS} replica here: \
+                 nothing can be acknowledged with acks=all. Lower the setting, or send with acks=1"
+            )),
+            ..Refusal::code(ErrorCode::NOT_ENOUGH_REPLICAS)
+        })
     }
 
     /// What can be said without looking at records.
