@@ -151,7 +151,8 @@ impl Shard {
         if !must_wait || self.life != Life::Serving {
             return self.append(key, AppendWaiter::Reply(reply), batch, Origin::Client);
         }
-        if self.backlog.bytes.saturating_add(size) > self.limits.waiting_append_bytes_max {
+        let is_late = deadline <= self.now.monotonic;
+        if is_late || self.backlog.bytes.saturating_add(size) > self.limits.waiting_append_bytes_max {
             return self.tell(reply, busy());
         }
         let batch = if batch.len() <= COPIED_BYTES_MAX {

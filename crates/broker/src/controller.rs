@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use hallows_record::{BatchBuilder, Codec, NewRecord};
 use hallows_storage::{Origin, PartitionKey};
-use hallows_types::{PartitionId, ShardId, TopicId};
+use hallows_types::{Monotonic, PartitionId, ShardId, TopicId};
 
 use crate::message::{Body, Message};
 use crate::metadata::{Command, Image};
@@ -33,6 +33,8 @@ pub(crate) type Propose = Box<dyn FnOnce(&Image, &mut hallows_runtime::Random) -
 pub(crate) struct AdminOp {
     /// Decides it, on the controller.
     pub(crate) propose: Propose,
+    /// From then on the controller does not begin it any more.
+    pub(crate) deadline: Monotonic,
 }
 
 /// What became of a change.
@@ -43,6 +45,8 @@ pub(crate) enum AdminAnswer {
     ProducerIds { first: i64, end: i64 },
     /// The log did not take it.
     NotCommitted(AppendFailure),
+    /// Its time was over before it was begun; nothing has changed.
+    TimedOut,
 }
 
 struct Proposal {
@@ -87,6 +91,9 @@ impl Shard {
         let Some(controller) = self.controller.as_mut() else {
             return;
         };
+        if op.deadline <= self.view.now.monotonic {
+            return self.tell(reply, OpAnswer::Admin(Box::new(AdminAnswer::TimedOut)));
+        }
         let (commands, answer) = (op.propose)(&controller.newest, &mut self.random);
         if commands.is_empty() {
             return self.tell(reply, OpAnswer::Admin(Box::new(answer)));

@@ -57,7 +57,7 @@ pub(crate) fn batch_code(error: &BatchError) -> ErrorCode {
     match error {
         BatchError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
         // Clients send these again: the bytes may have been damaged on their way.
-        BatchError::ChecksumMismatch { .. } => ErrorCode::CORRUPT_MESSAGE,
+        BatchError::ChecksumMismatch { .. } | BatchError::LengthInvalid { .. } => ErrorCode::CORRUPT_MESSAGE,
         BatchError::UnsupportedMagic { magic } if *magic > MAGIC_MAX => ErrorCode::CORRUPT_MESSAGE,
         // Kafka has no better code for a codec that does not exist; it is not tried again.
         BatchError::UnknownCodec { .. } => ErrorCode::UNKNOWN_SERVER_ERROR,

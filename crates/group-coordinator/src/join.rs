@@ -30,7 +30,6 @@ impl Coordinator {
         if !self.has_room(group, &join.member_id) {
             return self.turn_away(now, id, &join, effects);
         }
-        let name = join.group.clone();
         if group.state == GroupState::Dead {
             refuse(effects, id, GroupError::NotAvailable, join.member_id);
         } else if !group.accepts_protocols(&join.protocol_type, &join.protocols) {
@@ -40,7 +39,6 @@ impl Coordinator {
         } else {
             self.join_known(now, id, join, effects);
         }
-        self.forget_if_vacant(&name);
     }
 
     fn find_or_create(&mut self, now: Now, join: &Join) -> Result<(), GroupError> {

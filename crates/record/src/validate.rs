@@ -56,7 +56,8 @@ fn split_first(bytes: &[u8]) -> Result<(&[u8], &[u8]), BatchError> {
 /// The one batch that a partition of a produce request of version 3 or above must carry.
 ///
 /// # Errors
-/// [`BatchError::NoBatch`], [`BatchError::MoreThanOneBatch`], and what [`Batches`] finds in the first.
+/// [`BatchError::NoBatch`], [`BatchError::MoreThanOneBatch`] or, where the first is damaged,
+/// [`BatchError::ChecksumMismatch`], and what [`Batches`] finds in the first.
 ///
 /// # Source
 /// Kafka's `ProduceRequest.validateRecords`.
@@ -64,13 +65,16 @@ pub fn single_batch(records: &[u8]) -> Result<&[u8], BatchError> {
     if records.is_empty() {
         return Err(BatchError::NoBatch);
     }
-    match split_first(records)? {
-        (batch, []) => Ok(batch),
-        (batch, _) => Err(BatchError::MoreThanOneBatch {
-            first_bytes: batch.len(),
-            total_bytes: records.len(),
-        }),
+    let (batch, rest) = split_first(records)?;
+    if rest.is_empty() {
+        return Ok(batch);
     }
+    // A damaged length makes a rest of what belongs to the batch.
+    check_checksum(batch)?;
+    Err(BatchError::MoreThanOneBatch {
+        first_bytes: batch.len(),
+        total_bytes: records.len(),
+    })
 }
 
 /// Which offset deltas a batch may have.

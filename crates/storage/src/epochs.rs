@@ -58,10 +58,13 @@ impl Epochs {
             return (epoch, log_end);
         }
         let after = self.0.partition_point(|(known, _)| *known <= epoch);
-        match (after.checked_sub(1), self.0.get(after)) {
+        // A current epoch without a batch begins where the log ends: nothing was appended since it began.
+        let next = self.0.get(after).map(|(_, start)| *start);
+        let next = next.or_else(|| (epoch < current).then_some(log_end));
+        match (after.checked_sub(1), next) {
             (_, None) => unknown,
-            (None, Some((_, start))) => (epoch, *start),
-            (Some(floor), Some((_, start))) => (self.0[floor].0, *start),
+            (None, Some(start)) => (epoch, start),
+            (Some(floor), Some(start)) => (self.0[floor].0, start),
         }
     }
 

@@ -16,18 +16,17 @@ const MASK: &str = "*";
 const DROPPED: &[&str] = &["ThrottleTimeMs"];
 /// Texts for people, of which only the presence counts.
 const TEXTS: &[&str] = &["ErrorMessage", "BatchIndexErrorMessage", "Documentation"];
-/// Where a broker is and what it holds.
-const PLACES: &[&str] = &[
-    "ClusterId",
-    "Host",
+/// Where a broker is; that it says nothing is kept.
+const PLACES: &[&str] = &["ClusterId", "Host", "LogDir"];
+/// Numbers of a broker's own counting; -1 says that there is none, as 0 of a port does, and is kept.
+const COUNTED: &[&str] = &[
+    "LogAppendTimeMs",
+    "CoordinatorEpoch",
     "Port",
-    "LogDir",
     "TotalBytes",
     "UsableBytes",
     "PartitionSize",
 ];
-/// Numbers of a broker's own counting; -1 says that there is none and is kept.
-const COUNTED: &[&str] = &["LogAppendTimeMs", "CoordinatorEpoch"];
 /// APIs whose lists have a meaningful order.
 const ORDERED: &[&str] = &["Fetch", "DescribeTopicPartitions"];
 /// Settings whose values belong to one node.
@@ -170,7 +169,7 @@ fn object(api: &str, fields: &Map<String, Value>, symbols: &mut Symbols) -> Map<
 fn string(key: &str, text: &str, symbols: &mut Symbols) -> Value {
     match key {
         _ if TEXTS.contains(&key) => Value::from(if text.is_empty() { "" } else { "text" }),
-        _ if PLACES.contains(&key) => Value::from(MASK),
+        _ if PLACES.contains(&key) => Value::from(if text.is_empty() { "" } else { MASK }),
         "TopicId" => Value::from(match symbols.topics.get(text) {
             Some(symbol) => symbol.clone(),
             None if text == ZERO_ID => "0".to_owned(),
@@ -187,7 +186,7 @@ fn string(key: &str, text: &str, symbols: &mut Symbols) -> Value {
 
 fn integer(key: &str, number: i64, symbols: &mut Symbols) -> Value {
     match key {
-        _ if PLACES.contains(&key) || COUNTED.contains(&key) && number >= 0 => Value::from(MASK),
+        _ if COUNTED.contains(&key) && number >= i64::from(key == "Port") => Value::from(MASK),
         "ProducerId" => Value::from(symbols.producer(number)),
         "SessionId" if number > 0 => Value::from(format!("S{}", place(&mut symbols.sessions, number))),
         _ => Value::from(number),

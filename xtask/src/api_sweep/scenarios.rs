@@ -15,7 +15,9 @@ mod produce;
 mod producer;
 mod replicas;
 mod sessions;
+mod timeouts;
 mod topics;
+mod two_faults;
 
 use anyhow::Result;
 
@@ -161,6 +163,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     each("describe-groups", &["DescribeGroups"], group_offsets::describe),
     each("list-groups", &["ListGroups"], group_offsets::list),
     each("delete-groups", &["DeleteGroups"], group_offsets::delete),
+    each("timeouts", timeouts::APIS, timeouts::run),
+    each("two-faults", two_faults::APIS, two_faults::run),
     each("empty-requests", every_api::APIS, every_api::empty),
     each("torn-requests", every_api::APIS, every_api::torn),
 ];

@@ -1,6 +1,9 @@
 //! What changes of the metadata have in common: names, results per item, the way through the controller.
 
+use std::time::Duration;
+
 use hallows_protocol::ErrorCode;
+use hallows_types::Monotonic;
 
 use crate::context::{Outcome, RequestContext};
 use crate::controller::{AdminAnswer, AdminOp, Propose};
@@ -45,6 +48,14 @@ impl ItemResult {
         Self::error(code, default_message(code))
     }
 
+    /// Nothing was begun: there was no time for it.
+    pub(crate) const fn timed_out() -> Self {
+        Self {
+            code: ErrorCode::REQUEST_TIMED_OUT,
+            message: None,
+        }
+    }
+
     pub(crate) fn is_ok(&self) -> bool {
         self.code == ErrorCode::NONE
     }
@@ -65,17 +76,24 @@ fn default_message(code: ErrorCode) -> &'static str {
 }
 
 impl Shard {
+    /// When a change with this timeout must have been begun. As in Kafka, one of 0 or below leaves it no time.
+    pub(crate) fn change_deadline(&self, timeout_ms: i32) -> Monotonic {
+        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+        self.view.now.monotonic.after(timeout)
+    }
+
     /// Has the controller decide and commit a change of `count` items, then finishes with one result per item.
+    /// After `deadline` the controller does not begin it; once begun it is answered when it is committed.
     pub(crate) fn change(
         &mut self,
         context: RequestContext,
         count: usize,
+        deadline: Monotonic,
         propose: Propose,
         finish: impl FnOnce(&mut Self, RequestContext, Vec<ItemResult>) -> Outcome + Send + 'static,
     ) -> Outcome {
-        let op = Op::Admin(Box::new(AdminOp { propose }));
-        let deadline = hallows_types::Monotonic::NEVER;
-        self.gather(context, vec![op], deadline, move |shard, context, answers| {
+        let op = Op::Admin(Box::new(AdminOp { propose, deadline }));
+        self.gather(context, vec![op], Monotonic::NEVER, move |shard, context, answers| {
             let results = match answers.into_iter().next().flatten() {
                 Some(OpAnswer::Admin(answer)) => results(*answer, count),
                 _ => vec![ItemResult::error(ErrorCode::UNKNOWN_SERVER_ERROR, "no answer"); count],
@@ -89,6 +107,7 @@ fn results(answer: AdminAnswer, count: usize) -> Vec<ItemResult> {
     match answer {
         AdminAnswer::Items(items) => items,
         AdminAnswer::ProducerIds { .. } => vec![ItemResult::OK; count],
+        AdminAnswer::TimedOut => vec![ItemResult::timed_out(); count],
         AdminAnswer::NotCommitted(failure) => {
             let code = append_code(&failure);
             let why = append_reason(&failure).unwrap_or_else(|| code.name().to_owned());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hallows_protocol::ErrorCode;
 use hallows_protocol::messages::alter_configs_request::{AlterConfigsRequest, AlterConfigsResource};
 use hallows_protocol::messages::alter_configs_response::{AlterConfigsResourceResponse, AlterConfigsResponse};
+use hallows_types::Monotonic;
 
 use super::admin::ItemResult;
 use super::configs::ConfigResource;
@@ -19,27 +20,33 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     let name = |resource: &AlterConfigsResource<'_>| (resource.resource_type, resource.resource_name.to_owned());
     let (named, changes) = each_once(&request.resources, name, |resource| change(shard, &context, resource));
     let propose = propose(std::sync::Arc::clone(&shard.config), changes, request.validate_only);
-    shard.change(context, named.len(), propose, move |_, context, results| {
-        let responses = named
-            .into_iter()
-            .zip(results)
-            .map(
-                |((resource_type, resource_name), result)| AlterConfigsResourceResponse {
-                    error_code: result.code,
-                    error_message: result.message,
-                    resource_type,
-                    resource_name,
+    shard.change(
+        context,
+        named.len(),
+        Monotonic::NEVER,
+        propose,
+        move |_, context, results| {
+            let responses = named
+                .into_iter()
+                .zip(results)
+                .map(
+                    |((resource_type, resource_name), result)| AlterConfigsResourceResponse {
+                        error_code: result.code,
+                        error_message: result.message,
+                        resource_type,
+                        resource_name,
+                    },
+                )
+                .collect();
+            answer(
+                &context,
+                &AlterConfigsResponse {
+                    throttle_time_ms: 0,
+                    responses,
                 },
             )
-            .collect();
-        answer(
-            &context,
-            &AlterConfigsResponse {
-                throttle_time_ms: 0,
-                responses,
-            },
-        )
-    })
+        },
+    )
 }
 
 fn change(
@@ -55,7 +62,6 @@ fn change(
             let message = format!("Null value not supported for : {}", entry.name);
             return Err(ItemResult::error(ErrorCode::INVALID_REQUEST, message));
         };
-        named.validate(entry.name, value)?;
         config.insert(entry.name.to_owned(), value.trim().to_owned());
     }
     Ok((named, Change::Replace(config)))

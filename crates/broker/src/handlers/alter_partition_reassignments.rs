@@ -36,13 +36,20 @@ pub(crate) fn handle(shard: &Shard, context: &RequestContext, body: &[u8]) -> Ou
         response.error_message = ItemResult::refusal(code).message;
         return answer(context, &response);
     }
+    let timed_out = (request.timeout_ms <= 0).then(ItemResult::timed_out);
+    if let Some(refused) = &timed_out {
+        response.error_code = refused.code;
+    }
     for topic in &request.topics {
         let partitions = topic
             .partitions
             .iter()
             .map(|partition| {
                 let index = partition.partition_index;
-                let result = reassign(shard, topic.name, index, partition.replicas.as_deref());
+                let result = match &timed_out {
+                    Some(refused) => Err(refused.clone()),
+                    None => reassign(shard, topic.name, index, partition.replicas.as_deref()),
+                };
                 let result = result.err().unwrap_or(ItemResult::OK);
                 ReassignablePartitionResponse {
                     partition_index: index,

@@ -55,6 +55,13 @@ impl<T: Send + 'static> Plan<T> {
         });
     }
 
+    /// Begins a topic of the answer, which then is there even without partitions, unless it follows itself.
+    pub(crate) fn enter(&mut self, topic: &str) {
+        if self.topics.last().is_none_or(|last| last.name != topic) {
+            self.begin(topic);
+        }
+    }
+
     /// Answers a partition without asking its owner.
     pub(crate) fn refuse(&mut self, topic: &str, index: i32, answer: T) {
         self.push(topic, index, Some(answer));
@@ -67,9 +74,7 @@ impl<T: Send + 'static> Plan<T> {
     }
 
     fn push(&mut self, topic: &str, index: i32, refused: Option<T>) {
-        if self.topics.last().is_none_or(|last| last.name != topic) {
-            self.begin(topic);
-        }
+        self.enter(topic);
         let last = self.topics.last_mut().expect("a topic has begun");
         last.parts.push(Part { index, refused });
         self.count += 1;

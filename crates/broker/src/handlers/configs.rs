@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hallows_config::{ConfigError, DynamicBrokerOverrides, Target, TopicOverrides};
 use hallows_protocol::ErrorCode;
 
-use super::admin::ItemResult;
+use super::admin::{ItemResult, check_topic_name};
 use crate::metadata::{Command, DynamicResource, Image};
 use crate::settings::overrides;
 
@@ -52,6 +52,21 @@ impl ConfigResource {
                 ErrorCode::INVALID_REQUEST,
                 format!("Unsupported resource type: {kind}"),
             )),
+        }
+    }
+
+    /// Whether there can be such a resource.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST for a topic without name, INVALID_TOPIC_EXCEPTION for an illegal one.
+    pub(crate) fn check_name(&self) -> Result<(), ItemResult> {
+        match self {
+            Self::Topic(name) if name.is_empty() => Err(ItemResult::error(
+                ErrorCode::INVALID_REQUEST,
+                "Default topic resources are not allowed.",
+            )),
+            Self::Topic(name) => check_topic_name(name),
+            Self::AllBrokers | Self::ThisBroker | Self::Group(_) => Ok(()),
         }
     }
 

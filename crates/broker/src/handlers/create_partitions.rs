@@ -39,7 +39,8 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         .collect();
     let names: Vec<String> = growths.iter().map(|growth| growth.name.clone()).collect();
     let propose = propose(Arc::clone(&shard.config), growths, request.validate_only);
-    shard.change(context, names.len(), propose, move |_, context, results| {
+    let deadline = shard.change_deadline(request.timeout_ms);
+    shard.change(context, names.len(), deadline, propose, move |_, context, results| {
         let results = names
             .into_iter()
             .zip(results)

@@ -31,8 +31,10 @@ pub(crate) struct NewTopic {
     pub(crate) partitions: i32,
     /// Settings as asked.
     pub(crate) config: BTreeMap<String, String>,
-    /// What is known to be wrong with it already.
+    /// Why it may not be asked for at all.
     pub(crate) refused: Option<ItemResult>,
+    /// What is wrong with its settings or replicas; told only of a name that could be created.
+    pub(crate) invalid: Option<ItemResult>,
 }
 
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) -> Outcome {
@@ -49,7 +51,8 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     let names: Vec<NewTopic> = wanted.clone();
     let validate_only = request.validate_only;
     let propose = propose(Arc::clone(&shard.config), wanted, validate_only);
-    shard.change(context, count, propose, move |shard, context, results| {
+    let deadline = shard.change_deadline(request.timeout_ms);
+    shard.change(context, count, deadline, propose, move |shard, context, results| {
         finish(shard, &context, &names, results)
     })
 }
@@ -65,29 +68,34 @@ fn new_topic(
     let mut config = BTreeMap::new();
     let refused = if duplicates > 1 {
         Some(ItemResult::error(ErrorCode::INVALID_REQUEST, "Duplicate topic name."))
-    } else if let Err(code) = context.authorize(Operation::Create, Resource::Topic(topic.name)) {
-        Some(ItemResult { code, message: None })
     } else {
-        check_replicas(shard, topic, &mut partitions)
-            .and_then(|()| collect_config(topic, &mut config))
-            .err()
+        let denied = context.authorize(Operation::Create, Resource::Topic(topic.name)).err();
+        denied.map(|code| ItemResult { code, message: None })
     };
+    let invalid = collect_config(topic, &mut config)
+        .and_then(|()| check_replicas(shard, topic, &mut partitions))
+        .err();
     NewTopic {
         name: topic.name.to_owned(),
         partitions,
         config,
         refused,
+        invalid,
     }
 }
 
 fn check_replicas(shard: &Shard, topic: &CreatableTopic<'_>, partitions: &mut i32) -> Result<(), ItemResult> {
     if topic.assignments.is_empty() {
         return match topic.replication_factor {
-            -1 | 1 => Ok(()),
-            factor if factor < 1 => Err(ItemResult::error(
+            factor if factor < 1 && factor != -1 => Err(ItemResult::error(
                 ErrorCode::INVALID_REPLICATION_FACTOR,
                 "Replication factor must be larger than 0, or -1 to use the default value.",
             )),
+            _ if topic.num_partitions < 1 && topic.num_partitions != -1 => Err(ItemResult::error(
+                ErrorCode::INVALID_PARTITIONS,
+                "Number of partitions was set to an invalid non-positive value.",
+            )),
+            -1 | 1 => Ok(()),
             factor => Err(ItemResult::error(
                 ErrorCode::INVALID_REPLICATION_FACTOR,
                 format!("Unable to replicate the partition {factor} time(s): only 1 broker is registered."),
@@ -174,12 +182,11 @@ fn check(image: &Image, config: &BrokerConfig, topic: &NewTopic, total: &mut u64
         let message = format!("Topic '{}' collides with existing topic: {other}", topic.name);
         return Err(ItemResult::error(ErrorCode::INVALID_TOPIC_EXCEPTION, message));
     }
+    if let Some(invalid) = &topic.invalid {
+        return Err(invalid.clone());
+    }
     let count = match topic.partitions {
         -1 => i32::try_from(config.partitions_default).unwrap_or(i32::MAX),
-        count if count < 1 => {
-            let message = "Number of partitions was set to an invalid non-positive value.";
-            return Err(ItemResult::error(ErrorCode::INVALID_PARTITIONS, message));
-        }
         count => count,
     };
     let after = *total + u64::from(count.unsigned_abs());

@@ -1,15 +1,14 @@
 //! DeleteRecords, versions 0 to 2 (KIP-107).
 //!
-//! -1 means up to the high watermark. Answered once the new log start is durable.
-
-use std::time::Duration;
+//! -1 means up to the high watermark. Answered once the new log start is durable; the request's timeout is for replicas
+//! that are behind, and there are none.
 
 use hallows_protocol::ErrorCode;
 use hallows_protocol::messages::delete_records_request::DeleteRecordsRequest;
 use hallows_protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
-use hallows_types::Offset;
+use hallows_types::{Monotonic, Offset};
 
 use super::by_partition::Plan;
 use super::decode_or_close;
@@ -30,8 +29,8 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             let index = partition.partition_index;
             let id = context
                 .authorize(Operation::Delete, Resource::Topic(topic.name))
-                .and_then(|()| deletable(shard, topic.name))
-                .and_then(|()| shard.partition_id(topic.name, index));
+                .and_then(|()| shard.partition_id(topic.name, index))
+                .and_then(|id| deletable(shard, topic.name).map(|()| id));
             let before = match partition.offset {
                 HIGH_WATERMARK => Ok(None),
                 offset @ 0.. => Ok(Some(Offset(offset))),
@@ -43,9 +42,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             }
         }
     }
-    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let deadline = shard.now.monotonic.after(timeout);
-    plan.run(shard, context, deadline, deleted, |context, topics| {
+    plan.run(shard, context, Monotonic::NEVER, deleted, |context, topics| {
         let topics = topics
             .into_iter()
             .map(|(name, partitions)| DeleteRecordsTopicResult { name, partitions })
@@ -76,7 +73,7 @@ fn deleted(partition_index: i32, told: Option<OpAnswer>) -> DeleteRecordsPartiti
             error_code: ErrorCode::NONE,
         },
         Some(OpAnswer::LogStart(Err(failure))) => refused(partition_index, partition_code(&failure)),
-        _ => refused(partition_index, ErrorCode::REQUEST_TIMED_OUT),
+        _ => refused(partition_index, ErrorCode::UNKNOWN_SERVER_ERROR),
     }
 }
 

@@ -1,6 +1,6 @@
 //! DeleteTopics, versions 1 to 6: by name, and by id from version 6 on (KIP-516).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hallows_protocol::ErrorCode;
 use hallows_protocol::messages::delete_topics_request::DeleteTopicsRequest;
@@ -33,11 +33,10 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         *times.entry(*target).or_insert(0) += 1;
     }
     let mut targets: Vec<Target> = Vec::new();
+    let mut seen = BTreeSet::new();
     for (name, id) in wanted {
-        if targets
-            .iter()
-            .any(|target| target.name.as_deref() == name && target.id == id)
-        {
+        // What stands twice is refused once, and what names nothing each time.
+        if is_target(name, id) && !seen.insert((name, id)) {
             continue;
         }
         let refused = check(shard, &context, name, id, times[&(name, id)]);
@@ -50,7 +49,8 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     let count = targets.len();
     let propose = propose(targets.clone());
     let before = std::sync::Arc::clone(&shard.image);
-    shard.change(context, count, propose, move |_, context, results| {
+    let deadline = shard.change_deadline(request.timeout_ms);
+    shard.change(context, count, deadline, propose, move |_, context, results| {
         let responses = targets
             .into_iter()
             .zip(results)
@@ -66,8 +66,13 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     })
 }
 
+/// Whether exactly one of name and id is there.
+fn is_target(name: Option<&str>, id: TopicId) -> bool {
+    name.is_some() == (id == TopicId::ZERO)
+}
+
 fn check(shard: &Shard, context: &RequestContext, name: Option<&str>, id: TopicId, times: u32) -> Option<ErrorCode> {
-    if times > 1 || name.is_some() != (id == TopicId::ZERO) {
+    if times > 1 || !is_target(name, id) {
         return Some(ErrorCode::INVALID_REQUEST);
     }
     if !shard.config.delete_topics {
@@ -107,6 +112,7 @@ fn deleted(before: &Image, target: Target, result: ItemResult) -> DeletableTopic
     let topic = match &target.name {
         // A refused target is told by what the request called it, and no more.
         _ if target.refused == Some(ErrorCode::INVALID_REQUEST) => None,
+        _ if result.code == ErrorCode::REQUEST_TIMED_OUT => None,
         Some(name) => before.topic(name),
         None => before.topic_by_id(target.id),
     };

@@ -1,6 +1,6 @@
 //! DescribeLogDirs, versions 1 to 5 (KIP-113, KIP-827, KIP-1066): the one data directory and what lies in it.
 //!
-//! Deliberately missing: the size of the file system (-1, as Kafka answers where it is unknown); a shard asks no disk.
+//! The size of the file system and what is free of it are those of the last look at the disk.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,9 +18,6 @@ use crate::context::{Operation, Outcome, RequestContext, Resource};
 use crate::op::{OpAnswer, PartitionOp};
 use crate::response::answer;
 use crate::shard::Shard;
-
-/// "Not known" for the sizes of the file system.
-const UNKNOWN_BYTES: i64 = -1;
 
 pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) -> Outcome {
     let request = decode_or_close!(DescribeLogDirsRequest<'_>, context, body);
@@ -61,6 +58,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             plan.ask(topic, *id, PartitionOp::Describe);
         }
     }
+    let space = shard.storage.disk_space();
     let log_dir = shard.config.data_directory.clone();
     plan.run(shard, context, Monotonic::NEVER, described, move |context, topics| {
         let topics = topics
@@ -74,8 +72,8 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             error_code: ErrorCode::NONE,
             log_dir,
             topics,
-            total_bytes: UNKNOWN_BYTES,
-            usable_bytes: UNKNOWN_BYTES,
+            total_bytes: told_bytes(space.total_bytes),
+            usable_bytes: told_bytes(space.free_bytes),
             ..DescribeLogDirsResult::default()
         };
         answer(
@@ -88,12 +86,16 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     })
 }
 
+fn told_bytes(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
 /// `None` for a partition that went away meanwhile.
 fn described(partition_index: i32, told: Option<OpAnswer>) -> Option<DescribeLogDirsPartition> {
     match told {
         Some(OpAnswer::Described(Ok(description))) => Some(DescribeLogDirsPartition {
             partition_index,
-            partition_size: i64::try_from(description.size_bytes).unwrap_or(i64::MAX),
+            partition_size: told_bytes(description.size_bytes),
             offset_lag: 0,
             is_future_key: false,
         }),

@@ -20,6 +20,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     let request = decode_or_close!(DescribeProducersRequest<'_>, context, body);
     let mut plan = Plan::new();
     for topic in &request.topics {
+        plan.enter(topic.name);
         for &index in &topic.partition_indexes {
             let id = context
                 .authorize(Operation::Read, Resource::Topic(topic.name))

@@ -56,6 +56,9 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         let refused = ItemResult::error(ErrorCode::INVALID_REQUEST, why);
         return refuse(shard, &context, &request, &refused);
     };
+    if request.timeout_ms <= 0 {
+        return refuse(shard, &context, &request, &ItemResult::timed_out());
+    }
     let (plan, tell) = match &request.topic_partitions {
         Some(topics) => {
             let mut plan = Plan::new();

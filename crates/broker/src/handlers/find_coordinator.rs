@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hallows_protocol::ErrorCode;
 use hallows_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use hallows_protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
+use hallows_types::Monotonic;
 
 use super::create_topics::propose;
 use super::decode_or_close;
@@ -36,7 +37,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     }
     let topic = shard.auto_topic(OFFSETS_TOPIC);
     let propose = propose(Arc::clone(&shard.config), vec![topic], false);
-    shard.change(context, 1, propose, move |shard, context, results| {
+    shard.change(context, 1, Monotonic::NEVER, propose, move |shard, context, results| {
         let why = results.into_iter().find_map(|result| result.message);
         respond(shard, &context, kind, &keys, why.as_deref())
     })

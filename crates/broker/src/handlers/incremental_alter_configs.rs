@@ -13,8 +13,9 @@ use hallows_protocol::messages::incremental_alter_configs_request::{
 use hallows_protocol::messages::incremental_alter_configs_response::{
     AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
 };
+use hallows_types::Monotonic;
 
-use super::admin::{ItemResult, check_topic_name};
+use super::admin::ItemResult;
 use super::configs::ConfigResource;
 use super::decode_or_close;
 use crate::context::{Operation, Outcome, RequestContext, Resource};
@@ -32,6 +33,10 @@ pub(crate) enum Step {
 }
 
 impl Step {
+    const fn is_on_list(&self) -> bool {
+        matches!(self, Self::Append(..) | Self::Subtract(..))
+    }
+
     fn name(&self) -> &str {
         match self {
             Self::Set(name, _) | Self::Delete(name) | Self::Append(name, _) | Self::Subtract(name, _) => name,
@@ -52,27 +57,33 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     let name = |resource: &AlterConfigsResource<'_>| (resource.resource_type, resource.resource_name.to_owned());
     let (named, changes) = each_once(&request.resources, name, |resource| change(shard, &context, resource));
     let propose = propose(Arc::clone(&shard.config), changes, request.validate_only);
-    shard.change(context, named.len(), propose, move |_, context, results| {
-        let responses = named
-            .into_iter()
-            .zip(results)
-            .map(
-                |((resource_type, resource_name), result)| AlterConfigsResourceResponse {
-                    error_code: result.code,
-                    error_message: result.message,
-                    resource_type,
-                    resource_name,
+    shard.change(
+        context,
+        named.len(),
+        Monotonic::NEVER,
+        propose,
+        move |_, context, results| {
+            let responses = named
+                .into_iter()
+                .zip(results)
+                .map(
+                    |((resource_type, resource_name), result)| AlterConfigsResourceResponse {
+                        error_code: result.code,
+                        error_message: result.message,
+                        resource_type,
+                        resource_name,
+                    },
+                )
+                .collect();
+            answer(
+                &context,
+                &IncrementalAlterConfigsResponse {
+                    throttle_time_ms: 0,
+                    responses,
                 },
             )
-            .collect();
-        answer(
-            &context,
-            &IncrementalAlterConfigsResponse {
-                throttle_time_ms: 0,
-                responses,
-            },
-        )
-    })
+        },
+    )
 }
 
 /// A resource as requests name it: its type and its name.
@@ -121,9 +132,6 @@ fn change(
 ) -> Result<(ConfigResource, Change), ItemResult> {
     let named = ConfigResource::new(resource.resource_type, resource.resource_name, shard.identity.node_id)?;
     authorize(context, &named)?;
-    if let ConfigResource::Topic(name) = &named {
-        check_topic_name(name)?;
-    }
     let mut steps: Vec<Step> = Vec::new();
     for entry in &resource.configs {
         if steps.iter().any(|step| step.name() == entry.name) {
@@ -175,21 +183,36 @@ pub(crate) fn propose(config: Arc<BrokerConfig>, changes: Vec<Proposed>, validat
     })
 }
 
+/// Checks in Kafka's order: whether lists are lists, the name, the values, and last whether the resource exists.
 fn decide(
     image: &Image,
     config: &BrokerConfig,
     named: &ConfigResource,
     change: Change,
 ) -> Result<Option<Command>, ItemResult> {
-    let mut settings = named.present(image)?;
+    let present = named.present(image);
+    let mut settings = present.clone().unwrap_or_default();
     match change {
-        Change::Replace(replacement) => settings = replacement,
+        Change::Replace(replacement) => {
+            named.check_name()?;
+            for (name, value) in &replacement {
+                named.validate(name, value)?;
+            }
+            settings = replacement;
+        }
         Change::Steps(steps) => {
-            for step in steps {
+            // Each setting is in one step only, so their order does not matter.
+            let (on_lists, others): (Vec<_>, Vec<_>) = steps.into_iter().partition(Step::is_on_list);
+            for step in on_lists {
+                apply(config, named, &mut settings, step)?;
+            }
+            named.check_name()?;
+            for step in others {
                 apply(config, named, &mut settings, step)?;
             }
         }
     }
+    present?;
     Ok(named.command(image, settings))
 }
 

@@ -52,7 +52,10 @@ fn refill(shard: &mut Shard, context: RequestContext) -> Outcome {
             AdminAnswer::ProducerIds { first, end },
         )
     });
-    let op = Op::Admin(Box::new(AdminOp { propose }));
+    let op = Op::Admin(Box::new(AdminOp {
+        propose,
+        deadline: Monotonic::NEVER,
+    }));
     shard.gather(
         context,
         vec![op],
@@ -64,7 +67,7 @@ fn refill(shard: &mut Shard, context: RequestContext) -> Outcome {
                     give(shard, context)
                 }
                 AdminAnswer::NotCommitted(failure) => refuse(&context, append_code(&failure)),
-                AdminAnswer::Items(_) => refuse(&context, ErrorCode::UNKNOWN_SERVER_ERROR),
+                AdminAnswer::Items(_) | AdminAnswer::TimedOut => refuse(&context, ErrorCode::UNKNOWN_SERVER_ERROR),
             },
             _ => refuse(&context, ErrorCode::UNKNOWN_SERVER_ERROR),
         },

@@ -84,22 +84,24 @@ fn start(
     plan: &mut Plan,
 ) {
     let index = partition.partition_index;
+    // What a version does not know is refused before anything is looked up.
+    let query = match (partition.timestamp, context.version) {
+        (-1, _) => Some(OffsetQuery::Latest {
+            read_committed: isolation_level == 1,
+        }),
+        (-2, _) | (-4, 8..) => Some(OffsetQuery::Earliest),
+        (-3, 7..) => Some(OffsetQuery::Time(TimeTarget::Max)),
+        (-5, 9..) | (-6, 11..) => None,
+        (timestamp @ 0.., _) => Some(OffsetQuery::Time(TimeTarget::At(WallTime(timestamp)))),
+        _ => return plan.refuse(name, index, nothing(index, ErrorCode::UNSUPPORTED_VERSION)),
+    };
     let id = context
         .authorize(Operation::Describe, Resource::Topic(name))
         .and_then(|()| shard.partition_id(name, index));
-    let id = match id {
-        Ok(id) => id,
-        Err(code) => return plan.refuse(name, index, nothing(index, code)),
-    };
-    let query = match (partition.timestamp, context.version) {
-        (-1, _) => OffsetQuery::Latest {
-            read_committed: isolation_level == 1,
-        },
-        (-2, _) | (-4, 8..) => OffsetQuery::Earliest,
-        (-3, 7..) => OffsetQuery::Time(TimeTarget::Max),
-        (-5, 9..) | (-6, 11..) => return plan.refuse(name, index, nothing(index, ErrorCode::NONE)),
-        (timestamp @ 0.., _) => OffsetQuery::Time(TimeTarget::At(WallTime(timestamp))),
-        _ => return plan.refuse(name, index, nothing(index, ErrorCode::UNSUPPORTED_VERSION)),
+    let (id, query) = match (id, query) {
+        (Ok(id), Some(query)) => (id, query),
+        (Ok(_), None) => return plan.refuse(name, index, nothing(index, ErrorCode::NONE)),
+        (Err(code), _) => return plan.refuse(name, index, nothing(index, code)),
     };
     let current_epoch = LeaderEpoch(partition.current_leader_epoch);
     plan.ask(name, id, PartitionOp::ListOffset { query, current_epoch });
@@ -138,6 +140,6 @@ fn found(partition_index: i32, told: Option<OpAnswer>) -> ListOffsetsPartitionRe
         },
         Some(OpAnswer::Offset(Ok(None))) => nothing(partition_index, ErrorCode::NONE),
         Some(OpAnswer::Offset(Err(failure))) => nothing(partition_index, partition_code(&failure)),
-        _ => nothing(partition_index, ErrorCode::REQUEST_TIMED_OUT),
+        _ => nothing(partition_index, ErrorCode::UNKNOWN_SERVER_ERROR),
     }
 }

@@ -12,7 +12,7 @@ use hallows_protocol::messages::metadata_request::{MetadataRequest, MetadataRequ
 use hallows_protocol::messages::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use hallows_types::TopicId;
+use hallows_types::{Monotonic, TopicId};
 
 use super::admin::{CLUSTER_OPERATIONS, ItemResult, OPERATIONS_UNKNOWN, TOPIC_OPERATIONS, check_topic_name};
 use super::create_topics::{NewTopic, propose};
@@ -55,15 +55,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     let wanted = match &request.topics {
         None => Wanted::All,
         Some(topics) if topics.is_empty() && context.version == 0 => Wanted::All,
-        Some(topics) => Wanted::Some(
-            topics
-                .iter()
-                .map(|topic| Named {
-                    name: topic.name.map(Arc::from),
-                    id: topic.topic_id,
-                })
-                .collect(),
-        ),
+        Some(topics) => Wanted::Some(named(topics)),
     };
     let asked = Asked {
         wanted,
@@ -81,15 +73,33 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     }
     let names: Vec<String> = missing.iter().map(|topic| topic.name.clone()).collect();
     let propose = propose(Arc::clone(&shard.config), missing, false);
-    shard.change(context, names.len(), propose, move |shard, context, results| {
-        let failed = names
-            .into_iter()
-            .zip(results)
-            // Somebody else's first request was faster; the topic is there.
-            .filter(|(_, result)| !result.is_ok() && result.code != ErrorCode::TOPIC_ALREADY_EXISTS)
-            .collect();
-        respond(shard, &context, &asked, &failed)
-    })
+    shard.change(
+        context,
+        names.len(),
+        Monotonic::NEVER,
+        propose,
+        move |shard, context, results| {
+            let failed = names
+                .into_iter()
+                .zip(results)
+                // Somebody else's first request was faster; the topic is there.
+                .filter(|(_, result)| !result.is_ok() && result.code != ErrorCode::TOPIC_ALREADY_EXISTS)
+                .collect();
+            respond(shard, &context, &asked, &failed)
+        },
+    )
+}
+
+/// Where any topic has an id, only ids are looked at, as in Kafka: the names beside them mean nothing.
+fn named(topics: &[MetadataRequestTopic<'_>]) -> Vec<Named> {
+    let by_id = topics.iter().any(|topic| topic.topic_id != TopicId::ZERO);
+    let asked = topics.iter().filter(|topic| !by_id || topic.topic_id != TopicId::ZERO);
+    asked
+        .map(|topic| Named {
+            name: topic.name.filter(|_| !by_id).map(Arc::from),
+            id: topic.topic_id,
+        })
+        .collect()
 }
 
 /// The topics that the request asks for and that can be created.
@@ -126,6 +136,7 @@ impl Shard {
             partitions,
             config,
             refused: None,
+            invalid: None,
         }
     }
 }

@@ -27,7 +27,8 @@ const NO_RETENTION: i64 = -1;
 struct Part {
     name: String,
     id: TopicId,
-    partition: i32,
+    /// `None` where a topic that does not exist is named without partitions; Kafka tells it all the same.
+    partition: Option<i32>,
     refused: Option<ErrorCode>,
 }
 
@@ -39,6 +40,14 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     let mut partitions = Vec::new();
     for topic in &request.topics {
         let named = resolve(shard, &context, topic);
+        if topic.partitions.is_empty() && named.as_ref().is_ok_and(|name| shard.image.topic(name).is_none()) {
+            parts.push(Part {
+                name: topic.name.to_owned(),
+                id: topic.topic_id,
+                partition: None,
+                refused: Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+            });
+        }
         for partition in &topic.partitions {
             let index = partition.partition_index;
             let checked = named.as_ref().map_err(|code| *code).and_then(|name| {
@@ -48,7 +57,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             parts.push(Part {
                 name: named.as_deref().unwrap_or(topic.name).to_owned(),
                 id: topic.topic_id,
-                partition: index,
+                partition: Some(index),
                 refused: checked.as_ref().err().copied(),
             });
             if let Ok(name) = checked {
@@ -117,16 +126,16 @@ fn respond(context: &RequestContext, parts: Vec<Part>, codes: Vec<ErrorCode>) ->
             .refused
             .or_else(|| codes.next())
             .unwrap_or(ErrorCode::UNKNOWN_SERVER_ERROR);
-        let partition = OffsetCommitResponsePartition {
-            partition_index: part.partition,
+        let partition = part.partition.map(|partition_index| OffsetCommitResponsePartition {
+            partition_index,
             error_code,
-        };
+        });
         match topics.last_mut() {
-            Some(topic) if topic.name == part.name && topic.topic_id == part.id => topic.partitions.push(partition),
+            Some(topic) if topic.name == part.name && topic.topic_id == part.id => topic.partitions.extend(partition),
             _ => topics.push(OffsetCommitResponseTopic {
                 name: part.name,
                 topic_id: part.id,
-                partitions: vec![partition],
+                partitions: partition.into_iter().collect(),
             }),
         }
     }

@@ -163,6 +163,16 @@ fn found(shard: &Shard, wanted: Wanted, result: Result<Vec<Committed>, ErrorCode
             }),
         }
     }
+    let without_partitions = |topic: &&WantedTopic| topic.partitions.is_empty();
+    for named in wanted.topics.iter().flatten().filter(without_partitions) {
+        if let Some(name) = &named.name {
+            topics.push(OffsetFetchResponseTopics {
+                topic_id: id_of(name),
+                name: name.clone(),
+                partitions: Vec::new(),
+            });
+        }
+    }
     for unknown in wanted.topics.into_iter().flatten().filter(|topic| topic.name.is_none()) {
         topics.push(OffsetFetchResponseTopics {
             name: String::new(),

@@ -21,6 +21,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     let request = decode_or_close!(OffsetForLeaderEpochRequest<'_>, context, body);
     let mut plan = Plan::new();
     for topic in &request.topics {
+        plan.enter(topic.topic);
         for partition in &topic.partitions {
             let id = context
                 .authorize(Operation::Describe, Resource::Topic(topic.topic))

@@ -3,6 +3,7 @@
 //! Versions 0 to 2 close the connection: they carry record batches before v2. They are advertised all the same, as in
 //! Kafka 4 (KAFKA-18659), since older librdkafka takes a higher minimum for a broker that knows no compression.
 //! Topic ids replace names from version 13 on (KIP-516). acks=0 has no answer; an error on it closes the connection.
+//! The timeout bounds how long a batch waits for room, and one of 0 or below does not wait; an append is never timed out.
 //! Deliberately missing: transactional batches, which are refused with INVALID_TXN_STATE.
 
 mod validate;
@@ -17,7 +18,7 @@ use hallows_protocol::messages::produce_response::{
 };
 use hallows_protocol::produce::ProduceRequestView;
 use hallows_protocol::{ErrorCode, Reader};
-use hallows_types::{PartitionId, TopicId, WallTime};
+use hallows_types::{Monotonic, PartitionId, TopicId, WallTime};
 
 use crate::context::{Operation, Outcome, RequestContext, Resource};
 use crate::gather::Answers;
@@ -114,6 +115,8 @@ pub(crate) fn append(
         timeout,
         mut parts,
     } = request;
+    // The owner decides whether a batch is appended in time; once it is, its commit is waited for, however long that
+    // takes: a client that heard of a timeout would send it again.
     let deadline = shard.now.monotonic.after(timeout);
     let mut ops = Vec::with_capacity(verdicts.len());
     for Verdict {
@@ -127,7 +130,7 @@ pub(crate) fn append(
             Err(refusal) => parts[part].refused = Some(refusal),
         }
     }
-    shard.gather(context, ops, deadline, move |_, context, answers| {
+    shard.gather(context, ops, Monotonic::NEVER, move |_, context, answers| {
         finish(&context, acks, parts, answers)
     })
 }
@@ -152,6 +155,11 @@ fn collect(
                 Ok(topic)
             });
             let refused = match (checked, partition.records) {
+                // Kafka looks at the shape of a batch before these.
+                (
+                    Err(code @ (ErrorCode::INVALID_REQUIRED_ACKS | ErrorCode::INVALID_TOPIC_EXCEPTION)),
+                    Some(records),
+                ) => Some(validate::check_shape(records).err().unwrap_or(Refusal::code(code))),
                 (Err(code), _) => Some(Refusal::code(code)),
                 (Ok(_), None) => Some(Refusal::code(ErrorCode::INVALID_RECORD)),
                 (Ok(topic), Some(_)) => {
@@ -195,11 +203,11 @@ fn check_target(
     index: i32,
 ) -> Result<(), ErrorCode> {
     context.authorize(Operation::Write, Resource::Topic(&topic.name))?;
-    if !matches!(request.acks, -1..=1) {
-        return Err(ErrorCode::INVALID_REQUIRED_ACKS);
-    }
     if topic.shard(index).is_none() {
         return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    if !matches!(request.acks, -1..=1) {
+        return Err(ErrorCode::INVALID_REQUIRED_ACKS);
     }
     if topic.is_internal() {
         return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
@@ -271,7 +279,6 @@ fn appended(index: i32, told: Option<OpAnswer>) -> PartitionProduceResponse {
             ..PartitionProduceResponse::default()
         },
         Some(OpAnswer::Appended(Err(failure))) => refused(index, Refusal::of_append(&failure)),
-        // The deadline came first; the batch may still be committed, as the error says.
-        _ => refused(index, Refusal::code(ErrorCode::REQUEST_TIMED_OUT)),
+        _ => refused(index, Refusal::code(ErrorCode::UNKNOWN_SERVER_ERROR)),
     }
 }

@@ -267,6 +267,12 @@ impl Storage {
         self.at(key).epochs.at(offset).unwrap_or(LeaderEpoch::UNKNOWN)
     }
 
+    /// What the last look at the disk showed; there is one within a second of any append.
+    #[must_use]
+    pub const fn disk_space(&self) -> DiskSpace {
+        self.space.seen
+    }
+
     /// The idempotent producers a partition remembers.
     ///
     /// # Panics

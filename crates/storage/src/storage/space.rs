@@ -28,6 +28,8 @@ const LENT_PIECES_MAX: u64 = 4;
 /// What is known of the disk's room.
 #[derive(Debug)]
 pub(super) struct Space {
+    /// What the last look at the disk showed.
+    pub(super) seen: DiskSpace,
     /// Whether appends of clients are refused.
     pub(super) full: bool,
     /// Not before this are they accepted again: at the edge, every piece that is freed would end the shortage for a moment.
@@ -61,6 +63,7 @@ pub(super) enum Draw {
 impl Space {
     pub(super) fn new(space: DiskSpace, shards: u64, reserve: Reserve, tail_bytes: u64, now: Monotonic) -> Self {
         let mut known = Self {
+            seen: space,
             full: false,
             full_until: now,
             exhausted: false,
@@ -84,6 +87,7 @@ impl Space {
     /// Takes in a look at the disk. How much is free for this shard beyond what it has to write itself; `None` where not
     /// even that has room.
     fn note(&mut self, space: DiskSpace, tail_bytes: u64) -> Option<u64> {
+        self.seen = space;
         let share = space.free_bytes / self.shards;
         let own = self.reserve.missing_bytes().saturating_add(tail_bytes);
         let taken = own.saturating_add(self.reserve.piece_bytes());

@@ -117,6 +117,19 @@ impl Checks {
     }
 }
 
+/// Whether the field holds one batch.
+pub(super) fn check_shape(records: &[u8]) -> Result<(), Refusal> {
+    single_batch(records).map(|_| ()).map_err(|error| invalid(&error))
+}
+
+fn invalid(error: &BatchError) -> Refusal {
+    Refusal {
+        code: batch_code(error),
+        message: Some(error.to_string()),
+        record_index: None,
+    }
+}
+
 impl Candidate {
     pub(super) fn check(self, scratch: &mut Scratch) -> Verdict {
         let Self {
@@ -170,12 +183,7 @@ impl Checks {
 
     /// What can be said without looking at records.
     fn check_head(&self, records: &[u8]) -> Result<(), Refusal> {
-        let invalid = |error: &BatchError| Refusal {
-            code: batch_code(error),
-            message: Some(error.to_string()),
-            record_index: None,
-        };
-        single_batch(records).map_err(|error| invalid(&error))?;
+        check_shape(records)?;
         let limits = StructureLimits::produced(self.batch_bytes_max);
         let header = check_structure(records, &limits).map_err(|error| invalid(&error))?;
         if header.is_control() {
