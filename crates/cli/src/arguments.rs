@@ -5,12 +5,14 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArguments;
+use crate::config::ConfigVerb;
 use crate::consume::ConsumeArguments;
 use crate::group::GroupVerb;
 use crate::log::LogVerb;
 use crate::produce::ProduceArguments;
 use crate::serve::ServeArguments;
 use crate::sim::SimArguments;
+use crate::status::{ClusterVerb, HealthArguments};
 use crate::topic::TopicVerb;
 
 const AFTER_HELP: &str = "\
@@ -63,6 +65,14 @@ pub enum ClientVerb {
     /// List, describe, reset and delete consumer groups.
     #[command(subcommand, visible_alias = "groups")]
     Group(GroupVerb),
+    /// Show and change settings of a running cluster.
+    #[command(subcommand, visible_alias = "configs")]
+    Config(ConfigVerb),
+    /// Show what a cluster consists of and how it is.
+    #[command(subcommand)]
+    Cluster(ClusterVerb),
+    /// Tell whether a broker serves, by exit code too.
+    Health(HealthArguments),
     /// Measure a broker that is already running, here or elsewhere.
     Bench(BenchArguments),
 }

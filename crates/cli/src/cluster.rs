@@ -35,7 +35,8 @@ pub(crate) struct ClusterArguments {
         env = "HALLOWS_BOOTSTRAP_SERVER",
         hide_env_values = true,
         default_value = "127.0.0.1:9092",
-        value_name = "HOST:PORT"
+        value_name = "HOST:PORT",
+        value_parser = addresses
     )]
     pub bootstrap_server: String,
     /// How long to go on trying before giving up.
@@ -43,7 +44,13 @@ pub(crate) struct ClusterArguments {
     pub timeout: u64,
     /// How results are written.
     #[arg(long, value_enum, env = "HALLOWS_OUTPUT", hide_env_values = true, default_value_t = Format::Text)]
-    pub output: Format,
+    output: Format,
+    /// The same as `--output json`.
+    #[arg(long, short = 'J')]
+    json: bool,
+    /// Says no more than was asked for: no progress, no remarks; of what is listed, the names only.
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 impl ClusterArguments {
@@ -85,19 +92,41 @@ impl ClusterArguments {
         addresses.filter(|address| !address.is_empty()).map(with_port).collect()
     }
 
+    /// How results are written.
+    pub(crate) const fn output(&self) -> Format {
+        if self.json { Format::Json } else { self.output }
+    }
+
     /// Writes a result in the format that was asked for.
     ///
     /// # Errors
     /// When standard output cannot be written.
     pub(crate) fn print(&self, result: &(impl Serialize + Display)) -> io::Result<()> {
-        match self.output {
+        match self.output() {
             Format::Text => output::line(result),
             Format::Json => output::line(serde_json::to_string(result).map_err(io::Error::other)?),
         }
     }
 }
 
+/// Addresses as they were given, with the scheme that Kafka's listeners have where it is one that works.
+fn addresses(text: &str) -> Result<String, String> {
+    for address in text.split(',').map(str::trim) {
+        match address.split_once("://") {
+            None => {}
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("PLAINTEXT") => {}
+            Some((scheme, rest)) => {
+                return Err(format!(
+                    "{scheme} is not spoken yet: give PLAINTEXT://{rest} or {rest}, of a listener without TLS and SASL"
+                ));
+            }
+        }
+    }
+    Ok(text.to_owned())
+}
+
 fn with_port(address: &str) -> String {
+    let address = address.split_once("://").map_or(address, |(_scheme, rest)| rest);
     let port_follows = |rest: &str| rest.starts_with(':');
     let has_port = match address.rsplit_once(']') {
         Some((_, rest)) => port_follows(rest),
@@ -121,6 +150,8 @@ mod tests {
             ("broker:1", "broker:1"),
             ("[::1]", "[::1]:9092"),
             ("[::1]:1", "[::1]:1"),
+            ("PLAINTEXT://broker:1", "broker:1"),
+            ("plaintext://broker", "broker:9092"),
         ] {
             assert_eq!(with_port(given), expected);
         }

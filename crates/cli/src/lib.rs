@@ -6,10 +6,12 @@
 mod arguments;
 mod bench;
 mod cluster;
+mod config;
 mod consume;
 mod exit;
 mod group;
 mod interrupt;
+mod lead_on;
 mod log;
 mod names;
 mod outcome;
@@ -21,6 +23,7 @@ pub mod readers;
 mod record;
 pub mod serve;
 mod sim;
+mod status;
 mod table;
 mod template;
 mod time;
@@ -28,6 +31,7 @@ mod topic;
 
 pub use arguments::{Arguments, ClientVerb, Verb, expand_settings};
 pub use exit::{Exit, Failure};
+pub use lead_on::lead_on;
 pub use log::LogVerb;
 pub use sim::sim;
 
@@ -49,6 +53,9 @@ pub fn run(verb: &ClientVerb) -> Result<Exit, Failure> {
         ClientVerb::Produce(arguments) => produce::run(arguments),
         ClientVerb::Consume(arguments) => consume::run(arguments),
         ClientVerb::Group(verb) => group::run(verb),
+        ClientVerb::Config(verb) => config::run(verb),
+        ClientVerb::Cluster(verb) => status::run(verb),
+        ClientVerb::Health(arguments) => status::health(arguments),
         ClientVerb::Bench(arguments) => bench::run(arguments),
     }
 }

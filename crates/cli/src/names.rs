@@ -21,6 +21,24 @@ impl Names {
     }
 }
 
+/// Topics that a verb is about; all of them where none is named.
+#[derive(Args, Debug)]
+pub(crate) struct AnyNames {
+    /// The topics; all but the broker's own if none is named.
+    #[arg(value_name = "TOPIC")]
+    topics: Vec<String>,
+    /// The same, as a flag; may be repeated.
+    #[arg(long = "topic", short = 't', value_name = "TOPIC")]
+    flags: Vec<String>,
+}
+
+impl AnyNames {
+    /// Those that were named, in order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        self.topics.iter().chain(&self.flags).map(String::as_str)
+    }
+}
+
 /// The one topic that a verb is about.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]

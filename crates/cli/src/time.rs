@@ -7,6 +7,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// A point in time, in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TimeArgument(pub(crate) i64);
@@ -17,15 +19,14 @@ impl FromStr for TimeArgument {
     fn from_str(text: &str) -> Result<Self, String> {
         parse(text, now_ms()).map(Self).ok_or_else(|| {
             format!(
-                "`{text}` is no time: give 2026-01-31T12:00:00Z, 2026-01-31, milliseconds since 1970, or -15m for 15 minutes ago"
+                "`{text}` is no time: give 2026-01-31T12:00:00Z, 2026-01-31, milliseconds since 1970, or 15m, 1h or 2d for as long ago"
             )
         })
     }
 }
 
 fn parse(text: &str, now_ms: i64) -> Option<i64> {
-    if let Some(ago) = text.strip_prefix('-') {
-        let ago = i64::try_from(ago.parse::<SignedDuration>().ok()?.as_millis()).ok()?;
+    if let Some(ago) = ago_ms(text.strip_prefix('-').unwrap_or(text)) {
         return now_ms.checked_sub(ago);
     }
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -37,6 +38,14 @@ fn parse(text: &str, now_ms: i64) -> Option<i64> {
         Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
     })?;
     Some(timestamp.as_millisecond())
+}
+
+/// A length of time: 15m, 1h30m, 2d.
+fn ago_ms(text: &str) -> Option<i64> {
+    if let Some(days) = text.strip_suffix('d') {
+        return days.parse::<i64>().ok()?.checked_mul(DAY_MS);
+    }
+    i64::try_from(text.parse::<SignedDuration>().ok()?.as_millis()).ok()
 }
 
 /// The time now.
@@ -67,6 +76,8 @@ mod tests {
         check("2026-01-01", Some(1_767_225_600_000));
         check("-15m", Some(1_000_000_000 - 900_000));
         check("-1h30m", Some(1_000_000_000 - 5_400_000));
+        check("1h", Some(1_000_000_000 - 3_600_000));
+        check("2d", Some(1_000_000_000 - 172_800_000));
         check("yesterday", None);
         check("", None);
     }

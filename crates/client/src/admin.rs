@@ -1,5 +1,7 @@
 //! Administrative calls. Each goes to the broker that takes it and is tried again while its error may pass.
 
+use std::fmt;
+
 use hallows_protocol::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use hallows_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use hallows_protocol::messages::create_topics_response::CreatableTopicResult;
@@ -67,6 +69,17 @@ impl Resource<'_> {
             Self::Topic(name) | Self::Group(name) => name.to_owned(),
             Self::Broker(node) => node.to_string(),
             Self::Brokers => String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Resource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topic(name) => write!(f, "topic {name}"),
+            Self::Broker(node) => write!(f, "broker {node}"),
+            Self::Brokers => f.write_str("all brokers"),
+            Self::Group(name) => write!(f, "group {name}"),
         }
     }
 }
@@ -220,7 +233,7 @@ impl Client {
                 "DescribeConfigs",
                 result.error_code,
                 result.error_message.as_deref(),
-                || format!("{resource:?}"),
+                || resource.to_string(),
             )?;
             Ok(result.configs)
         })
@@ -248,7 +261,7 @@ impl Client {
             let result = first("IncrementalAlterConfigs", &resource_name, answer.responses)?;
             let message = result.error_message.as_deref();
             check("IncrementalAlterConfigs", result.error_code, message, || {
-                format!("{resource:?}")
+                resource.to_string()
             })
         })
     }

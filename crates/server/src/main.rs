@@ -10,7 +10,7 @@ use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use clap::Parser;
-use hallows_cli::{Arguments, Exit, Failure, Verb, expand_settings};
+use hallows_cli::{Arguments, Exit, Failure, Verb, expand_settings, lead_on};
 
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
@@ -32,7 +32,17 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<Exit, Failure> {
-    let arguments = Arguments::parse_from(expand_settings(std::env::args_os()));
+    let words: Vec<_> = std::env::args_os().collect();
+    if let Some(line) = lead_on(&words) {
+        let said = words[1..]
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ");
+        let message = anyhow::anyhow!("`{said}` is said otherwise here. Type: {line}");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let arguments = Arguments::parse_from(expand_settings(words));
     match arguments.verb {
         None => serve::serve(&arguments.serve),
         Some(Verb::Serve(serve)) => serve::serve(&serve),

@@ -18,6 +18,10 @@ pub(super) struct Source {
     reader: Reader,
     /// Where each partition ended when it was first looked at; filled when somebody asks.
     ends: Offsets,
+    /// Where reading stops, if it does.
+    stop: Option<OffsetAt>,
+    /// The first record of each partition that was read and not printed.
+    given_back: Offsets,
     presence: Presence,
 }
 
@@ -70,8 +74,36 @@ impl Source {
         Self {
             reader,
             ends: Offsets::new(),
+            stop: None,
+            given_back: Offsets::new(),
             presence: Presence::new(patience),
         }
+    }
+
+    /// Reads no further than to there.
+    pub(super) fn until(mut self, end: OffsetAt) -> Self {
+        self.stop = Some(end);
+        self
+    }
+
+    /// Whether reading stops anywhere.
+    pub(super) const fn stops(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// Notes that records were not printed after all, so that they are not committed.
+    pub(super) fn give_back(&mut self, records: &[ConsumedRecord]) {
+        for record in records {
+            let partition = (record.topic.to_string(), record.partition);
+            self.given_back.entry(partition).or_insert(record.offset);
+        }
+    }
+
+    /// Commits where it stands in every partition, if this is a member of a group.
+    pub(super) fn commit_positions(&mut self) -> Result<(), Failure> {
+        let mut positions = self.positions();
+        positions.extend(std::mem::take(&mut self.given_back));
+        self.commit(&positions)
     }
 
     /// Records, or none after a while.
@@ -146,12 +178,25 @@ impl Source {
         let mut unknown: BTreeMap<&str, Vec<(i32, OffsetAt)>> = BTreeMap::new();
         for (topic, partition) in positions.keys() {
             if !self.ends.contains_key(&(topic.clone(), *partition)) {
-                unknown.entry(topic).or_default().push((*partition, OffsetAt::Latest));
+                unknown
+                    .entry(topic)
+                    .or_default()
+                    .push((*partition, self.stop.unwrap_or(OffsetAt::Latest)));
             }
         }
         let client = self.reader.client();
         for (topic, partitions) in unknown {
-            for (partition, end) in client.list_offsets(topic, &partitions)? {
+            let mut found = client.list_offsets(topic, &partitions)?;
+            // No record that late: what is there now is all of it.
+            let open: Vec<_> = found
+                .iter()
+                .filter(|(_, end)| end.offset < 0)
+                .map(|(index, _)| (*index, OffsetAt::Latest))
+                .collect();
+            if !open.is_empty() {
+                found.extend(client.list_offsets(topic, &open)?);
+            }
+            for (partition, end) in found {
                 self.ends.insert((topic.to_owned(), partition), end.offset);
             }
         }

@@ -9,7 +9,7 @@ use hallows_client::{Client, OffsetAt, Resource};
 use serde::Serialize;
 
 use crate::cluster::ClusterArguments;
-use crate::names::Names;
+use crate::names::AnyNames;
 use crate::table::Table;
 use crate::{Exit, Failure};
 
@@ -18,6 +18,7 @@ const SOURCE_TOPIC: i8 = 1;
 
 const EXAMPLES: &str = "\
 Examples:
+  hallows topic describe
   hallows topic describe greetings
   hallows topic describe greetings --all-settings --output json";
 
@@ -26,7 +27,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct DescribeArguments {
     #[command(flatten)]
-    names: Names,
+    names: AnyNames,
     /// Shows every setting that holds for the topic, not only its own.
     #[arg(long)]
     all_settings: bool,
@@ -67,9 +68,13 @@ struct Setting {
 
 pub(super) fn run(arguments: &DescribeArguments) -> Result<Exit, Failure> {
     let mut client = arguments.cluster.connect()?;
-    let described = arguments
-        .names
-        .all()
+    let mut names: Vec<String> = arguments.names.all().map(str::to_owned).collect();
+    if names.is_empty() {
+        let topics = client.list_topics()?.into_iter();
+        names.extend(topics.filter(|topic| !topic.is_internal).map(|topic| topic.name));
+    }
+    let described = names
+        .iter()
         .map(|name| describe(&mut client, name, arguments.all_settings));
     let described = Topics(described.collect::<Result<_, _>>()?);
     arguments.cluster.print(&described)?;
@@ -107,7 +112,8 @@ fn describe(client: &mut Client, name: &str, all_settings: bool) -> Result<Descr
     })
 }
 
-const fn source_word(source: i8) -> &'static str {
+/// Where a value comes from, in words.
+pub(crate) const fn source_word(source: i8) -> &'static str {
     match source {
         SOURCE_TOPIC => "topic",
         2 => "broker, dynamic",
@@ -120,6 +126,9 @@ const fn source_word(source: i8) -> &'static str {
 
 impl fmt::Display for Topics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no topics");
+        }
         for (index, topic) in self.0.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n\n")?;

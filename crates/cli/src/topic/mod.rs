@@ -5,8 +5,11 @@ mod create;
 mod delete;
 mod describe;
 mod list;
+mod trim;
 
 use clap::Subcommand;
+
+pub(crate) use describe::source_word;
 
 use crate::{Exit, Failure};
 
@@ -22,6 +25,9 @@ pub enum TopicVerb {
     Describe(describe::DescribeArguments),
     /// Change the settings of a topic, or add partitions.
     Alter(alter::AlterArguments),
+    /// Remove records from the beginning of a topic.
+    #[command(visible_alias = "trim-prefix")]
+    Trim(trim::TrimArguments),
     /// Delete topics with all their records.
     #[command(visible_alias = "rm")]
     Delete(delete::DeleteArguments),
@@ -33,12 +39,13 @@ pub(crate) fn run(verb: &TopicVerb) -> Result<Exit, Failure> {
         TopicVerb::List(arguments) => list::run(arguments),
         TopicVerb::Describe(arguments) => describe::run(arguments),
         TopicVerb::Alter(arguments) => alter::run(arguments),
+        TopicVerb::Trim(arguments) => trim::run(arguments),
         TopicVerb::Delete(arguments) => delete::run(arguments),
     }
 }
 
 /// `NAME=VALUE` of a setting.
-fn setting(text: &str) -> Result<(String, String), String> {
+pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text
         .split_once('=')
         .ok_or_else(|| format!("`{text}` has no value: give NAME=VALUE"))?;
