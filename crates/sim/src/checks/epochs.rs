@@ -26,16 +26,20 @@ pub fn check(
             starts.push((entry.epoch, (*base).max(ledger.log_start)));
         }
     }
+    let has_batches = !starts.is_empty();
+    // An epoch that has begun and has no batch yet begins where the log ends, as Kafka notes it when a leader is made.
+    if starts.last().is_none_or(|(latest, _)| *latest < current) {
+        starts.push((current, log_end));
+    }
     let after = starts.iter().position(|(epoch, _)| *epoch > asked);
     let expected = match after {
         _ if asked == current => (asked, log_end),
-        None if starts.last().is_some_and(|(epoch, _)| *epoch == asked) => (asked, log_end),
         None => (LeaderEpoch::UNKNOWN, -1),
         Some(0) => (asked, starts[0].1),
         Some(next) => (starts[next - 1].0, starts[next].1),
     };
     // A log without batches knows its last epoch for a while, and says that it ends at the log's end.
-    let knows_more = starts.is_empty() && answer == (asked, log_end);
+    let knows_more = !has_batches && answer.0 <= asked && answer.1 == log_end;
     ensure!(
         NAME,
         answer == expected || knows_more,
@@ -68,5 +72,22 @@ mod tests {
         assert!(answers(1, (1, 0)) && answers(2, (2, 4)) && answers(3, (2, 4)));
         assert!(answers(5, (5, 6)) && answers(6, (6, 6)) && answers(7, (-1, -1)));
         assert!(!answers(2, (2, 6)));
+    }
+
+    #[test]
+    fn an_epoch_that_began_without_a_batch_begins_at_the_end() {
+        let mut ledger = Ledger::default();
+        let answers = |ledger: &Ledger, asked, log_end, answer: (i32, i64)| {
+            let answer = (LeaderEpoch(answer.0), answer.1);
+            check(ledger, LeaderEpoch(asked), LeaderEpoch(7), log_end, answer).is_ok()
+        };
+        assert!(answers(&ledger, 0, 0, (0, 0)) && answers(&ledger, 7, 0, (7, 0)) && answers(&ledger, 8, 0, (-1, -1)));
+        assert!(
+            !answers(&ledger, 0, 0, (-1, -1)),
+            "a client would take its records for lost"
+        );
+        ledger.assign(batch(0, 2, 3, b"value"));
+        assert!(answers(&ledger, 3, 2, (3, 2)) && answers(&ledger, 5, 2, (3, 2)) && answers(&ledger, 1, 2, (1, 0)));
+        assert!(!answers(&ledger, 5, 2, (-1, -1)));
     }
 }
