@@ -1,6 +1,8 @@
-//! Requests that wait for answers of several owners: rows with a deadline, finished by a function of the answers.
+//! Requests that wait for answers of several owners: rows that are finished by a function of the answers.
+//!
+//! A row has no deadline: an owner that must not begin a part any more says so, and what it has begun is waited for.
 
-use hallows_types::{Monotonic, ShardId};
+use hallows_types::ShardId;
 
 use crate::context::{Outcome, RequestContext};
 use crate::controller::{CONTROLLER, METADATA_PARTITION};
@@ -10,7 +12,7 @@ use crate::op::{Op, OpAnswer, ReplyRow, ReplyTo};
 use crate::rows::RowKey;
 use crate::shard::Shard;
 
-/// The answers of a request's parts in their order; `None` where the deadline came first.
+/// The answers of a request's parts in their order; `None` only while they are missing.
 pub(crate) type Answers = Vec<Option<OpAnswer>>;
 
 /// Turns the answers into the request's answer, or asks for more.
@@ -22,7 +24,6 @@ pub(crate) struct Gather {
     answers: Answers,
     missing: usize,
     finish: Finish,
-    deadline: Monotonic,
     /// Set while the parts are being started, so that early answers do not finish the row under the starter's feet.
     starting: bool,
     /// A part waits for room, so its connection is not read.
@@ -31,12 +32,11 @@ pub(crate) struct Gather {
 
 impl Shard {
     /// Starts `ops`, each on its owner, and finishes the request with their answers:
-    /// at once when all are known, otherwise when the last one or `deadline` comes.
+    /// at once when all are known, otherwise when the last one comes.
     pub(crate) fn gather(
         &mut self,
         context: RequestContext,
         ops: Vec<Op>,
-        deadline: Monotonic,
         finish: impl FnOnce(&mut Self, RequestContext, Answers) -> Outcome + Send + 'static,
     ) -> Outcome {
         let count = ops.len();
@@ -45,7 +45,6 @@ impl Shard {
             answers: std::iter::repeat_with(|| None).take(count).collect(),
             missing: count,
             finish: Box::new(finish),
-            deadline,
             starting: true,
             waits_for_room: false,
         });
@@ -74,9 +73,6 @@ impl Shard {
         self.note_course(connection, if is_answered { owners } else { Owners::Several });
         if missing == 0 {
             return self.gather_finish(row);
-        }
-        if deadline < Monotonic::NEVER {
-            self.timers.insert((deadline, crate::shard::Timer::Gather(row)));
         }
         Outcome::Later
     }
@@ -154,17 +150,6 @@ impl Shard {
         }
     }
 
-    /// The deadline of a row came: what is missing stays missing.
-    pub(crate) fn gather_expire(&mut self, row: RowKey) {
-        if self
-            .gathers
-            .get_mut(row)
-            .is_some_and(|gather| gather.deadline <= self.view.now.monotonic)
-        {
-            self.gather_complete(row);
-        }
-    }
-
     fn gather_complete(&mut self, row: RowKey) {
         let to = self
             .gathers
@@ -180,7 +165,6 @@ impl Shard {
         let Some(gather) = self.gathers.remove(row) else {
             return Outcome::Later;
         };
-        self.timers.remove(&(gather.deadline, crate::shard::Timer::Gather(row)));
         if gather.waits_for_room {
             self.go_on_reading(gather.context.connection);
         }

@@ -27,15 +27,6 @@ use crate::rows::{RowKey, Rows};
 use crate::statistics::ShardStatistics;
 use crate::view::View;
 
-/// What a timer wakes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Timer {
-    /// A request's deadline.
-    Gather(RowKey),
-    /// A fetch's longest wait.
-    Fetch(RowKey),
-}
-
 /// One shard. Its parts are in the modules of their names, as `impl Shard`.
 pub struct Shard {
     /// The node as this shard sees it.
@@ -56,7 +47,8 @@ pub struct Shard {
     pub(crate) gathers: Rows<Gather>,
     /// Requests whose batches are on the pool.
     pub(crate) validations: Rows<Validating>,
-    pub(crate) timers: BTreeSet<(Monotonic, Timer)>,
+    /// The longest waits of fetches.
+    pub(crate) timers: BTreeSet<(Monotonic, RowKey)>,
     pub(crate) sessions: Sessions,
     pub(crate) coordinators: Coordinators,
     /// Only on shard 0.
@@ -197,15 +189,12 @@ impl Shard {
     }
 
     fn expire(&mut self) {
-        while let Some((deadline, timer)) = self.timers.first().copied() {
+        while let Some((deadline, row)) = self.timers.first().copied() {
             if deadline > self.now.monotonic {
                 break;
             }
             self.timers.pop_first();
-            match timer {
-                Timer::Gather(row) => self.gather_expire(row),
-                Timer::Fetch(row) => self.fetch_expire(row),
-            }
+            self.fetch_expire(row);
         }
         if self.backlog.next_deadline() <= self.now.monotonic {
             self.work_off_backlog();

@@ -7,7 +7,7 @@ use hallows_types::{Monotonic, PartitionId, TopicId};
 
 use crate::op::{Op, OpAnswer, PartitionFailure, PartitionOp, ReplyRow, ReplyTo};
 use crate::rows::RowKey;
-use crate::shard::{Shard, Timer};
+use crate::shard::Shard;
 
 use super::session::Session;
 use super::{
@@ -145,7 +145,7 @@ impl Shard {
         state.poll = Some(poll);
         // An empty session waits for nothing; Kafka answers at once.
         let nothing_to_fetch = state.len() == 0;
-        self.timers.insert((deadline, Timer::Fetch(poll)));
+        self.timers.insert((deadline, poll));
         if nothing_to_fetch {
             return self.poll_answer(poll);
         }
@@ -260,7 +260,7 @@ impl Shard {
         let Some(poll) = self.sessions.polls.remove(key) else {
             return;
         };
-        self.timers.remove(&(poll.deadline, Timer::Fetch(key)));
+        self.timers.remove(&(poll.deadline, key));
         let partitions = self.poll_collect(&poll);
         let session_id = self.poll_end_session(&poll);
         let answer = FetchAnswer {

@@ -93,7 +93,7 @@ impl Shard {
         finish: impl FnOnce(&mut Self, RequestContext, Vec<ItemResult>) -> Outcome + Send + 'static,
     ) -> Outcome {
         let op = Op::Admin(Box::new(AdminOp { propose, deadline }));
-        self.gather(context, vec![op], Monotonic::NEVER, move |shard, context, answers| {
+        self.gather(context, vec![op], move |shard, context, answers| {
             let results = match answers.into_iter().next().flatten() {
                 Some(OpAnswer::Admin(answer)) => results(*answer, count),
                 _ => vec![ItemResult::error(ErrorCode::UNKNOWN_SERVER_ERROR, "no answer"); count],

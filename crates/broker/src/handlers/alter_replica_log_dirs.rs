@@ -11,7 +11,6 @@ use hallows_protocol::messages::alter_replica_log_dirs_request::AlterReplicaLogD
 use hallows_protocol::messages::alter_replica_log_dirs_response::{
     AlterReplicaLogDirPartitionResult, AlterReplicaLogDirTopicResult, AlterReplicaLogDirsResponse,
 };
-use hallows_types::Monotonic;
 
 use super::by_partition::Plan;
 use super::decode_or_close;
@@ -43,7 +42,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             Err(code) => plan.refuse(topic, index, result(index, code)),
         }
     }
-    plan.run(shard, context, Monotonic::NEVER, described, |context, topics| {
+    plan.run(shard, context, described, |context, topics| {
         let results = topics
             .into_iter()
             .map(|(topic_name, partitions)| AlterReplicaLogDirTopicResult { topic_name, partitions })

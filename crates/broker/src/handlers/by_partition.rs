@@ -1,7 +1,7 @@
 //! Requests that ask one thing of each of many partitions: the parts in the order of the request,
 //! those that are refused at once and those that their owners answer.
 
-use hallows_types::{Monotonic, PartitionId};
+use hallows_types::PartitionId;
 
 use crate::context::{Outcome, RequestContext};
 use crate::op::{Op, OpAnswer, PartitionOp};
@@ -81,12 +81,11 @@ impl<T: Send + 'static> Plan<T> {
     }
 
     /// Asks the owners, then finishes with the partitions' answers by topic, in the order of the request.
-    /// `read` makes a partition's answer of what its owner told, `None` if the deadline came first.
+    /// `read` makes a partition's answer of what its owner told.
     pub(crate) fn run(
         self,
         shard: &mut Shard,
         context: RequestContext,
-        deadline: Monotonic,
         read: impl Fn(i32, Option<OpAnswer>) -> T + Send + 'static,
         finish: impl FnOnce(&RequestContext, Vec<(String, Vec<T>)>) -> Outcome + Send + 'static,
     ) -> Outcome {
@@ -94,7 +93,7 @@ impl<T: Send + 'static> Plan<T> {
             return refused;
         }
         let topics = self.topics;
-        shard.gather(context, self.ops, deadline, move |_, context, answers| {
+        shard.gather(context, self.ops, move |_, context, answers| {
             let mut answers = answers.into_iter();
             let mut answer_of = |part: Part<T>| {
                 part.refused

@@ -4,7 +4,6 @@ use hallows_group_coordinator::{Answer, Request};
 use hallows_protocol::ErrorCode;
 use hallows_protocol::messages::delete_groups_request::DeleteGroupsRequest;
 use hallows_protocol::messages::delete_groups_response::{DeletableGroupResult, DeleteGroupsResponse};
-use hallows_types::Monotonic;
 
 use super::decode_or_close;
 use super::groups::{result_code, told};
@@ -30,7 +29,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         };
         wanted.push(((*name).to_owned(), refused));
     }
-    shard.gather(context, ops, Monotonic::NEVER, |_, context, answers| {
+    shard.gather(context, ops, |_, context, answers| {
         let mut answers = answers.into_iter();
         let results = wanted
             .into_iter()

@@ -8,7 +8,7 @@ use hallows_protocol::messages::delete_records_request::DeleteRecordsRequest;
 use hallows_protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
-use hallows_types::{Monotonic, Offset};
+use hallows_types::Offset;
 
 use super::by_partition::Plan;
 use super::decode_or_close;
@@ -42,7 +42,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             }
         }
     }
-    plan.run(shard, context, Monotonic::NEVER, deleted, |context, topics| {
+    plan.run(shard, context, deleted, |context, topics| {
         let topics = topics
             .into_iter()
             .map(|(name, partitions)| DeleteRecordsTopicResult { name, partitions })

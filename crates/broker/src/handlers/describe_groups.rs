@@ -6,7 +6,6 @@ use hallows_protocol::messages::describe_groups_request::DescribeGroupsRequest;
 use hallows_protocol::messages::describe_groups_response::{
     DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
-use hallows_types::Monotonic;
 
 use super::admin::{GROUP_OPERATIONS, OPERATIONS_UNKNOWN};
 use super::decode_or_close;
@@ -36,7 +35,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         };
         wanted.push(((*group).to_owned(), refused));
     }
-    shard.gather(context, ops, Monotonic::NEVER, move |_, context, answers| {
+    shard.gather(context, ops, move |_, context, answers| {
         let mut answers = answers.into_iter();
         let groups = wanted
             .into_iter()

@@ -10,7 +10,7 @@ use hallows_protocol::messages::describe_log_dirs_request::DescribeLogDirsReques
 use hallows_protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
-use hallows_types::{Monotonic, PartitionId};
+use hallows_types::PartitionId;
 
 use super::by_partition::Plan;
 use super::decode_or_close;
@@ -60,7 +60,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     }
     let space = shard.storage.disk_space();
     let log_dir = shard.config.data_directory.clone();
-    plan.run(shard, context, Monotonic::NEVER, described, move |context, topics| {
+    plan.run(shard, context, described, move |context, topics| {
         let topics = topics
             .into_iter()
             .map(|(name, partitions)| DescribeLogDirsTopic {

@@ -5,7 +5,6 @@ use hallows_protocol::messages::describe_producers_request::DescribeProducersReq
 use hallows_protocol::messages::describe_producers_response::{
     DescribeProducersResponse, PartitionResponse, ProducerState, TopicResponse,
 };
-use hallows_types::Monotonic;
 
 use super::admin::{ItemResult, check_topic_name};
 use super::by_partition::Plan;
@@ -40,7 +39,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             }
         }
     }
-    plan.run(shard, context, Monotonic::NEVER, described, |context, topics| {
+    plan.run(shard, context, described, |context, topics| {
         let topics = topics
             .into_iter()
             .map(|(name, partitions)| TopicResponse { name, partitions })

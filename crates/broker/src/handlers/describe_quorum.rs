@@ -9,7 +9,6 @@ use hallows_protocol::messages::describe_quorum_request::DescribeQuorumRequest;
 use hallows_protocol::messages::describe_quorum_response::{
     DescribeQuorumResponse, Node, PartitionData, ReplicaState, TopicData,
 };
-use hallows_types::Monotonic;
 
 use super::admin::ItemResult;
 use super::decode_or_close;
@@ -53,7 +52,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         return respond(&context, topics, Vec::new());
     }
     let ask = Op::Partition(METADATA_PARTITION, PartitionOp::Describe);
-    shard.gather(context, vec![ask], Monotonic::NEVER, |shard, context, answers| {
+    shard.gather(context, vec![ask], |shard, context, answers| {
         let partition = match answers.into_iter().next().flatten() {
             Some(OpAnswer::Described(Ok(log))) => described(shard, &log),
             Some(OpAnswer::Described(Err(failure))) => failed(METADATA_PARTITION.index, partition_code(&failure)),

@@ -8,7 +8,6 @@ use hallows_protocol::messages::elect_leaders_request::ElectLeadersRequest;
 use hallows_protocol::messages::elect_leaders_response::{
     ElectLeadersResponse, PartitionResult, ReplicaElectionResult,
 };
-use hallows_types::Monotonic;
 
 use super::admin::ItemResult;
 use super::by_partition::Plan;
@@ -85,7 +84,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
         }
     };
     let read = move |index, described| told(index, outcome(election, described));
-    plan.run(shard, context, Monotonic::NEVER, read, move |context, topics| {
+    plan.run(shard, context, read, move |context, topics| {
         let results = topics
             .into_iter()
             .map(|(topic, mut partition_result)| {

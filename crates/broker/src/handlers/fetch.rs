@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hallows_protocol::Reader;
 use hallows_protocol::fetch::FetchRequestView;
-use hallows_types::{LeaderEpoch, Monotonic, Offset, TopicId};
+use hallows_types::{LeaderEpoch, Offset, TopicId};
 
 use crate::context::{Outcome, RequestContext};
 use crate::fetch::{FINAL_EPOCH, FetchOp, FetchPartition, TopicRef, encode};
@@ -32,7 +32,6 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     shard.gather(
         context,
         vec![Op::Fetch(Box::new(op))],
-        Monotonic::NEVER,
         move |_, context, answers| match answers.into_iter().next().flatten() {
             Some(OpAnswer::Fetch(fetched)) => encode::answer(&context, read_committed, *fetched),
             _ => Outcome::Close("a fetch ended without an answer".to_owned()),

@@ -2,7 +2,7 @@
 
 use hallows_group_coordinator::{Answer, GroupError, Request};
 use hallows_protocol::ErrorCode;
-use hallows_types::{Monotonic, PartitionId};
+use hallows_types::PartitionId;
 
 use crate::context::{Operation, Outcome, RequestContext, Resource};
 use crate::coordinator::{GroupAnswer, GroupOp, partition_of};
@@ -77,7 +77,7 @@ impl Shard {
         finish: impl FnOnce(&RequestContext, Result<Answer, ErrorCode>) -> Outcome + Send + 'static,
     ) -> Outcome {
         match self.group_op(&context, operation, group, request) {
-            Ok(op) => self.gather(context, vec![op], Monotonic::NEVER, |_, context, answers| {
+            Ok(op) => self.gather(context, vec![op], |_, context, answers| {
                 finish(&context, first(answers))
             }),
             Err(code) => finish(&context, Err(code)),

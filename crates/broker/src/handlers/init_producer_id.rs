@@ -56,11 +56,8 @@ fn refill(shard: &mut Shard, context: RequestContext) -> Outcome {
         propose,
         deadline: Monotonic::NEVER,
     }));
-    shard.gather(
-        context,
-        vec![op],
-        Monotonic::NEVER,
-        |shard, context, answers| match answers.into_iter().next().flatten() {
+    shard.gather(context, vec![op], |shard, context, answers| {
+        match answers.into_iter().next().flatten() {
             Some(OpAnswer::Admin(told)) => match *told {
                 AdminAnswer::ProducerIds { first, end } => {
                     shard.producer_ids.refill(first, end);
@@ -70,8 +67,8 @@ fn refill(shard: &mut Shard, context: RequestContext) -> Outcome {
                 AdminAnswer::Items(_) | AdminAnswer::TimedOut => refuse(&context, ErrorCode::UNKNOWN_SERVER_ERROR),
             },
             _ => refuse(&context, ErrorCode::UNKNOWN_SERVER_ERROR),
-        },
-    )
+        }
+    })
 }
 
 fn refuse(context: &RequestContext, code: ErrorCode) -> Outcome {

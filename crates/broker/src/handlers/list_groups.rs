@@ -2,7 +2,7 @@
 
 use hallows_protocol::messages::list_groups_request::ListGroupsRequest;
 use hallows_protocol::messages::list_groups_response::{ListGroupsResponse, ListedGroup};
-use hallows_types::{Monotonic, ShardId};
+use hallows_types::ShardId;
 
 use super::decode_or_close;
 use crate::context::{Operation, Outcome, RequestContext, Resource};
@@ -23,7 +23,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
     let ops = (0..shards)
         .map(|index| Op::ListGroups(ListGroupsOp { shard: ShardId(index) }))
         .collect();
-    shard.gather(context, ops, Monotonic::NEVER, move |_, context, answers| {
+    shard.gather(context, ops, move |_, context, answers| {
         let mut groups = Vec::new();
         for told in answers.into_iter().flatten() {
             let OpAnswer::Group(told) = told else { continue };

@@ -12,7 +12,7 @@ use hallows_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
 use hallows_storage::TimeTarget;
-use hallows_types::{LeaderEpoch, Monotonic, WallTime};
+use hallows_types::{LeaderEpoch, WallTime};
 
 use super::decode_or_close;
 use crate::context::{Operation, Outcome, RequestContext, Resource};
@@ -57,7 +57,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             }
         }
     }
-    plan.run(shard, context, Monotonic::NEVER, found, |context, topics| {
+    plan.run(shard, context, found, |context, topics| {
         let topics = topics
             .into_iter()
             .map(|(name, partitions)| ListOffsetsTopicResponse {

@@ -10,7 +10,7 @@ use hallows_protocol::messages::offset_fetch_response::{
     OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
-use hallows_types::{Monotonic, TopicId};
+use hallows_types::TopicId;
 
 use super::decode_or_close;
 use super::groups::{group_code, told};
@@ -54,7 +54,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             Err(code) => group.refused = Some(code),
         }
     }
-    shard.gather(context, ops, Monotonic::NEVER, |shard, context, answers| {
+    shard.gather(context, ops, |shard, context, answers| {
         let mut answers = answers.into_iter();
         let groups = wanted
             .into_iter()

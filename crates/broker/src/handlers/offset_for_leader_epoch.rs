@@ -7,7 +7,7 @@ use hallows_protocol::messages::offset_for_leader_epoch_request::OffsetForLeader
 use hallows_protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
 };
-use hallows_types::{LeaderEpoch, Monotonic};
+use hallows_types::LeaderEpoch;
 
 use super::by_partition::Plan;
 use super::decode_or_close;
@@ -39,7 +39,7 @@ pub(crate) fn handle(shard: &mut Shard, context: RequestContext, body: &[u8]) ->
             }
         }
     }
-    plan.run(shard, context, Monotonic::NEVER, epoch_end, |context, topics| {
+    plan.run(shard, context, epoch_end, |context, topics| {
         let topics = topics
             .into_iter()
             .map(|(topic, partitions)| OffsetForLeaderTopicResult { topic, partitions })

@@ -18,7 +18,7 @@ use hallows_protocol::messages::produce_response::{
 };
 use hallows_protocol::produce::ProduceRequestView;
 use hallows_protocol::{ErrorCode, Reader};
-use hallows_types::{Monotonic, PartitionId, TopicId, WallTime};
+use hallows_types::{PartitionId, TopicId, WallTime};
 
 use crate::context::{Operation, Outcome, RequestContext, Resource};
 use crate::gather::Answers;
@@ -130,7 +130,7 @@ pub(crate) fn append(
             Err(refusal) => parts[part].refused = Some(refusal),
         }
     }
-    shard.gather(context, ops, Monotonic::NEVER, move |_, context, answers| {
+    shard.gather(context, ops, move |_, context, answers| {
         finish(&context, acks, parts, answers)
     })
 }
