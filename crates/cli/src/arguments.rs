@@ -23,7 +23,7 @@ Examples:
   hallows --listeners PLAINTEXT://0.0.0.0:9092 --data-dir /var/lib/hallows
   hallows --log.retention.hours 24 --shards 2        any setting of docs/config.md is a flag
 
-Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 network, 4 data directory, 5 refused by the broker, 6 timed out.";
+Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration, 3 network, 4 data directory, 5 refused by the broker, 6 timed out, 70 a fault of this program.";
 
 /// An event streaming engine that speaks Kafka's protocol.
 #[derive(Parser, Debug)]

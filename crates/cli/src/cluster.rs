@@ -48,9 +48,9 @@ pub(crate) struct ClusterArguments {
     /// The same as `--output json`.
     #[arg(long, short = 'J')]
     json: bool,
-    /// Says no more than was asked for: no progress, no remarks; of what is listed, the names only.
+    /// Says less: no progress and no report of what went well; of what is listed, the names only.
     #[arg(long, short)]
-    pub quiet: bool,
+    quiet: bool,
 }
 
 impl ClusterArguments {
@@ -90,6 +90,11 @@ impl ClusterArguments {
     fn addresses(&self) -> Vec<String> {
         let addresses = self.bootstrap_server.split(',').map(str::trim);
         addresses.filter(|address| !address.is_empty()).map(with_port).collect()
+    }
+
+    /// Whether people are told less; programs are told everything.
+    pub(crate) fn is_terse(&self) -> bool {
+        self.quiet && self.output() == Format::Text
     }
 
     /// How results are written.

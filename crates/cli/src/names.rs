@@ -21,10 +21,10 @@ impl Names {
     }
 }
 
-/// Topics that a verb is about; all of them where none is named.
+/// Topics that a verb is about, or none; the verb says what that means.
 #[derive(Args, Debug)]
 pub(crate) struct AnyNames {
-    /// The topics; all but the broker's own if none is named.
+    /// The topics.
     #[arg(value_name = "TOPIC")]
     topics: Vec<String>,
     /// The same, as a flag; may be repeated.

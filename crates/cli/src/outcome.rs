@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::cluster::ClusterArguments;
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, output};
 
 /// One thing that was asked for.
 #[derive(Serialize)]
@@ -60,7 +60,13 @@ impl Outcomes {
 
     /// Prints all of it; the exit code is that of the last failure.
     pub(crate) fn finish(&self, cluster: &ClusterArguments) -> Result<Exit, Failure> {
-        cluster.print(self)?;
+        if !cluster.is_terse() {
+            cluster.print(self)?;
+            return Ok(self.exit);
+        }
+        for failed in self.outcomes.iter().filter(|outcome| outcome.error.is_some()) {
+            output::line(&failed.text)?;
+        }
         Ok(self.exit)
     }
 }

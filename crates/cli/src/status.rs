@@ -60,7 +60,7 @@ pub(crate) fn run(verb: &ClusterVerb) -> Result<Exit, Failure> {
 
 pub(crate) fn health(arguments: &HealthArguments) -> Result<Exit, Failure> {
     let status = Status::of(&mut arguments.cluster.connect()?)?;
-    if !arguments.cluster.quiet {
+    if !arguments.cluster.is_terse() {
         arguments.cluster.print(&Health {
             healthy: status.healthy,
             problems: status.problems.clone(),

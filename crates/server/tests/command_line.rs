@@ -268,3 +268,91 @@ fn bench_finds_the_broker_in_the_environment_and_says_what_its_topics_promise() 
     assert!(told.starts_with("Topics have durability=written, "), "{told}");
     assert_eq!(broker.succeed(&["topic", "list"]), "no topics\n");
 }
+
+#[test]
+fn a_topic_loses_its_first_records_and_its_settings_change() {
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    broker.succeed_with_input(&["produce", "orders", "-K", ":"], b"a:1\nb:2\nc:3\n");
+    let all = ["consume", "orders", "-o", ":end"];
+    let would = broker.succeed(&["topic", "trim", "orders", "--to-offset", "2", "--dry-run"]);
+    assert!(would.contains("would be trimmed"), "{would}");
+    assert_eq!(broker.succeed(&all), "1\n2\n3\n", "nothing is gone");
+    broker.succeed(&["topic", "trim", "orders", "--to-offset", "1"]);
+    assert_eq!(broker.succeed(&all), "2\n3\n");
+    let by_kafkas_words = [
+        "consume",
+        "--regex",
+        "ord.*",
+        "-o",
+        ":end",
+        "--property",
+        "print.key=true",
+    ];
+    assert_eq!(broker.succeed(&by_kafkas_words), "b\t2\nc\t3\n");
+    broker.succeed(&["topic", "trim", "orders", "--to-end"]);
+    assert_eq!(broker.succeed(&all), "");
+
+    let describe = ["config", "describe", "--topic", "orders"];
+    assert!(broker.succeed(&describe).starts_with("nothing differs"));
+    broker.succeed(&["config", "alter", "--topic", "orders", "--set", "retention.ms=60000"]);
+    assert!(broker.succeed(&describe).contains("retention.ms  60000  topic"));
+    let words_of_kafka = [
+        "config",
+        "describe",
+        "--entity-type",
+        "topics",
+        "--entity-name",
+        "orders",
+    ];
+    assert!(broker.succeed(&words_of_kafka).contains("60000"));
+    assert!(
+        broker.succeed(&["topic", "describe"]).contains("topic orders"),
+        "all without a name"
+    );
+}
+
+#[test]
+fn a_member_commits_where_it_stands_and_not_what_it_did_not_print() {
+    let (_guard, data) = directory();
+    let broker = Broker::start_with(&data, &["--group.initial.rebalance.delay.ms", "0"]);
+    broker.succeed_with_input(&["produce", "orders"], b"1\n2\n3\n");
+    let member = ["consume", "orders", "--group", "billing", "--from-beginning"];
+    let first = broker.succeed(&[&member[..], &["--num", "2"]].concat());
+    assert_eq!(first, "1\n2\n");
+    let rest = broker.succeed(&[&member[..], &["--exit-at-end"]].concat());
+    assert_eq!(rest, "3\n", "what was read and not printed is read again");
+    // A group that starts at the end reads nothing and knows where it stands all the same.
+    broker.succeed(&["consume", "orders", "--group", "late", "--idle-timeout", "0.2"]);
+    let late: Value = serde_json::from_str(&broker.succeed(&["group", "describe", "late", "-J"])).expect("JSON");
+    assert_eq!(late[0]["partitions"][0]["committed"], 3, "{late}");
+}
+
+#[test]
+fn quiet_says_less_and_habits_lead_on() {
+    let (_guard, data) = directory();
+    let broker = Broker::start(&data);
+    assert_eq!(broker.succeed(&["topic", "create", "orders", "-q"]), "");
+    assert_eq!(broker.succeed_with_input(&["produce", "orders", "-q"], b"1\n"), "");
+    assert_eq!(broker.succeed(&["topic", "list", "-q"]), "orders\n");
+    let again = broker.run(&["topic", "create", "orders", "-q"]);
+    assert!(
+        String::from_utf8_lossy(&again.stdout).contains("TOPIC_ALREADY_EXISTS"),
+        "failures are told"
+    );
+    assert_eq!(broker.succeed(&["health"]), "healthy\n");
+    assert_eq!(broker.succeed(&["health", "-q"]), "");
+    assert!(
+        broker
+            .succeed(&["cluster", "status"])
+            .contains("1 topics, 1 partitions")
+    );
+    let at = format!("PLAINTEXT://{}", broker.address);
+    assert_eq!(broker.succeed(&["topic", "list", "-q", "-b", &at]), "orders\n");
+    let message = refused(&broker.run(&["topic", "--list"]), 2);
+    assert!(message.contains("Type: hallows topic list"), "{message}");
+    let message = refused(&broker.run(&["health", "-b", "SASL_SSL://broker:9092"]), 2);
+    assert!(message.contains("SASL_SSL is not spoken yet"), "{message}");
+    let message = refused(&broker.run(&["health", "-b", "127.0.0.1:1", "--timeout", "1"]), 3);
+    assert!(message.contains("127.0.0.1:1"), "{message}");
+}

@@ -247,7 +247,7 @@ impl Printer {
         let end = [arguments.num, ends].into_iter().flatten().min();
         let progress = match end {
             // Records on the terminal are progress enough.
-            _ if io::stdout().is_terminal() || arguments.cluster.quiet => progress::none(),
+            _ if io::stdout().is_terminal() || arguments.cluster.is_terse() => progress::none(),
             Some(end) => progress::bar(end, progress::Unit::Records),
             None => progress::counter(),
         };

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cluster::ClusterArguments;
 use crate::table::Table;
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +40,12 @@ pub(super) fn run(arguments: &ListArguments) -> Result<Exit, Failure> {
         state: group.group_state,
         protocol_type: group.protocol_type,
     });
-    arguments.cluster.print(&Groups(listed.collect()))?;
+    let listed: Vec<Listed> = listed.collect();
+    if arguments.cluster.is_terse() {
+        listed.iter().try_for_each(|listed| output::line(&listed.group))?;
+        return Ok(Exit::Done);
+    }
+    arguments.cluster.print(&Groups(listed))?;
     Ok(Exit::Done)
 }
 

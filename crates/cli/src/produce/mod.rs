@@ -106,7 +106,11 @@ pub(crate) fn run(arguments: &ProduceArguments) -> Result<Exit, Failure> {
         ),
         arguments,
         report: Report::new(arguments.name.get()),
-        progress: progress_of_input(),
+        progress: if arguments.cluster.is_terse() {
+            progress::none()
+        } else {
+            progress_of_input()
+        },
         waiting_since: None,
     };
     let sent = sender.send_all(&input::read_lines());
@@ -114,7 +118,9 @@ pub(crate) fn run(arguments: &ProduceArguments) -> Result<Exit, Failure> {
     // What was taken is sent even if a later line was wrong, and the report tells how far it went.
     let deliveries = sender.producer.flush();
     sender.report.note(deliveries);
-    arguments.cluster.print(&sender.report)?;
+    if !arguments.cluster.is_terse() || sender.report.has_failed() {
+        arguments.cluster.print(&sender.report)?;
+    }
     sent?;
     sender.report.into_exit()
 }

@@ -24,7 +24,7 @@ Examples:
 
 /// Flags of `topic describe`.
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("Without a name: every topic but the broker's own.\n\n{EXAMPLES}"))]
 pub struct DescribeArguments {
     #[command(flatten)]
     names: AnyNames,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cluster::ClusterArguments;
 use crate::table::Table;
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,7 +52,12 @@ pub(super) fn run(arguments: &ListArguments) -> Result<Exit, Failure> {
         internal: topic.is_internal,
         name: topic.name,
     });
-    arguments.cluster.print(&Topics(listed.collect()))?;
+    let listed: Vec<Listed> = listed.collect();
+    if arguments.cluster.is_terse() {
+        listed.iter().try_for_each(|listed| output::line(&listed.name))?;
+        return Ok(Exit::Done);
+    }
+    arguments.cluster.print(&Topics(listed))?;
     Ok(Exit::Done)
 }
 
