@@ -69,6 +69,8 @@ impl<S: Turn + 'static> Pump<S> {
             };
             if !self.handle.mailbox(to).is_some_and(|next| next.takes_connections()) {
                 connection.paused = false;
+                // While it was leaving, its task waited without asking the socket.
+                connection.wake();
                 let origin = connection.origin;
                 self.introduce(id, origin, received, now);
                 continue;
