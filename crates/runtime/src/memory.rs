@@ -1,5 +1,5 @@
-//! One budget of memory for everything that clients make a node hold: requests, answers under construction and on
-//! their way, fetch sessions, members of groups.
+//! One budget of memory for what clients make a node hold. Fetch sessions are charged to it; requests, answers and
+//! members of groups are not yet.
 //!
 //! What is about to take memory asks first ([`MemoryBudget::try_charge`]) and keeps the [`Charge`] for as long as it
 //! holds the memory; dropping it gives the bytes back, on whichever thread that happens. A counter without a lock is all

@@ -63,7 +63,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .default("16").unit(Count).at_least(0).own(),
     Setting::broker("request.partitions.max", Int, "How many partitions, topics, groups or other entries one request may name; one that names more closes its connection. All its lists together may have twice as many.")
         .default("100000").unit(Count).at_least(1).own(),
-    Setting::broker("queued.max.request.bytes", Long, "How many bytes the node may hold for its clients: requests, answers, fetch sessions and members of groups together. What finds no room waits unread, or is refused with an error that clients try again.")
+    Setting::broker("queued.max.request.bytes", Long, "How many bytes the node may hold in fetch sessions of its clients; one that finds no room is not kept, and its client asks in full. Requests, answers and members of groups are not counted yet.")
         .default("536870912").unit(Bytes).at_least(16_777_216),
     Setting::broker("max.request.partition.size.limit", Int, "How many partitions one answer to DescribeTopicPartitions holds; the rest follows by cursor.")
         .default("2000").unit(Count).at_least(1),
